@@ -1,0 +1,1 @@
+"""The room that knows Celery: its tasks, messages, signals and workers."""

@@ -1,0 +1,66 @@
+"""Celery apps of Polos's own: for programs that have none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+
+from polos.model.settings import Settings, find_home
+
+QUEUE = "polos"
+_POLLING = 0.05
+
+
+def make_app(settings: Settings, *, name: str = "polos") -> Celery:
+    """A Celery app on the configured broker, or on the embedded one.
+
+    Args:
+        settings: ``broker_url`` is used; the embedded filesystem broker where it is empty.
+        name: the app's main name.
+    """
+    app = Celery(name, set_as_current=False)
+    app.conf.update(
+        broker_url=settings.broker_url or "filesystem://",
+        broker_transport_options=_transport_options(settings.broker_url),
+        broker_connection_retry_on_startup=True,
+        task_default_queue=QUEUE,
+        task_ignore_result=False,
+        worker_prefetch_multiplier=1,
+    )
+    return app
+
+
+def make_memory_app(queue: str) -> Celery:
+    """A Celery app whose messages never leave this process."""
+    app = Celery("polos-embedded", set_as_current=False)
+    app.conf.update(
+        broker_url="memory://",
+        broker_transport_options={"polling_interval": 0.01},
+        task_default_queue=queue,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,
+    )
+    return app
+
+
+def _transport_options(broker_url: str) -> dict[str, Any]:
+    if broker_url and not broker_url.startswith("filesystem:"):
+        return {}
+    home = find_home() / "broker"
+    folders = {name: str(_made(home / name)) for name in ("messages", "control", "processed")}
+    return {
+        "data_folder_in": folders["messages"],
+        "data_folder_out": folders["messages"],
+        "processed_folder": folders["processed"],
+        "control_folder": folders["control"],
+        "store_processed": False,
+        "polling_interval": _POLLING,
+    }
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

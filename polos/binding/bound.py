@@ -1,0 +1,222 @@
+"""A Celery app with Polos bound to it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+from polos.binding.dispatcher import CeleryDispatcher
+from polos.binding.gevent_pool import in_native_thread
+from polos.binding.kept_options import keep
+from polos.binding.names import HINT_HEADER
+from polos.binding.sweep_thread import SweepStep, SweepThread
+from polos.binding.tasks import register
+from polos.codec import plain
+from polos.client.direct import DirectClient
+from polos.definition.handle import value_of
+from polos.definition.registry import Registry, registry
+from polos.definition.workflow import Workflow
+from polos.engine.keeper import Keeper
+from polos.engine.owner import this_process
+from polos.engine.runner import Hop, Runner
+from polos.errors import ExecutionExists, PolosError, StoreUnavailable
+from polos.model.outcome import Parked
+from polos.model.ports import StartRequest
+from polos.model.settings import Settings
+from polos.store.sql_store import SqlStore
+
+log = logging.getLogger("polos.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the door tells Celery.
+
+    Attributes:
+        waiting: why the execution waits; the task then ends as a retry.
+        dropped: whether there was nothing to do; the message then ends without a trace.
+        error: what the task raises.
+        result: what the task returns.
+    """
+
+    waiting: str | None = None
+    dropped: bool = False
+    error: BaseException | None = None
+    result: Any = None
+
+
+class Bound:
+    """Joins a Celery app and a store: tasks for the workflows, a sweep for its workers.
+
+    Args:
+        app: the Celery app; nothing of it is changed but for the tasks that are added.
+        settings: of Polos.
+        known: the workflows; those that are defined later get their tasks then.
+    """
+
+    def __init__(self, app: Celery, settings: Settings, known: Registry = registry) -> None:
+        self.app = app
+        self.settings = settings
+        self.dispatcher = CeleryDispatcher(app)
+        self.client = DirectClient(
+            settings.project_id, self._open_store, self.dispatcher, settings.deployment_id or None
+        )
+        self.sweep_thread: SweepThread | None = None
+        self._registry = known
+        self._runner: Runner | None = None
+        self._keeper: Keeper | None = None
+        self._lock = threading.Lock()
+        self.slots = 0
+        app.polos = self
+        app.steps["worker"].add(SweepStep)
+        worker_process_init.connect(self._forget_parent, weak=False)
+        self._unsubscribe = known.subscribe(self._register)
+
+    @property
+    def store(self) -> SqlStore:
+        """The store, opened at its first use."""
+        return self.client.store
+
+    @property
+    def keeper(self) -> Keeper:
+        """Who keeps the leases of this process."""
+        if self._keeper is None:
+            self._keeper = Keeper(self.store, self.settings.lease_seconds)
+        return self._keeper
+
+    @property
+    def runner(self) -> Runner:
+        """Who runs executions."""
+        with self._lock:
+            if self._runner is None:
+                self._runner = Runner(
+                    self.store, self.dispatcher, self._registry, self.settings, self.keeper
+                )
+        return self._runner
+
+    def workflow_ids(self) -> list[str]:
+        """The ids of the workflows whose code is here."""
+        return [workflow.id for workflow in self._registry.all()]
+
+    def start(
+        self,
+        workflow_id: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        task_id: str | None,
+        options: Mapping[str, Any],
+    ) -> str:
+        """Write the execution of a task that Celery is asked to send, then send its hint."""
+        request = self._request(workflow_id, args, kwargs, task_id, options)
+        return self.client.start(request).id
+
+    def deliver(
+        self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Delivery:
+        """Run one attempt for a message; tells what the task is to end as."""
+        owner = this_process(request.hostname or "")
+        try:
+            if not request.get(HINT_HEADER):
+                self._adopt(request, workflow_id, args, kwargs)
+            hop = in_native_thread(
+                lambda: self.runner.run(request.id, workflow_id, owner),
+                self.slots,
+            )
+        except StoreUnavailable as error:
+            log.warning("%s; the hint of %s is dropped, the sweep sends another", error, request.id)
+            return Delivery(dropped=True)
+        return self._delivery(request.id, hop)
+
+    def announced(self, execution_id: str) -> None:
+        """Celery has stored the end of this execution and sent what follows it."""
+        try:
+            self.store.announced(execution_id)
+        except StoreUnavailable as error:
+            log.warning("%s; the end of %s is announced again", error, execution_id)
+
+    def process_may_be_gone(self) -> None:
+        """Look now for leases that a dead pool process left behind."""
+        if self.sweep_thread is not None:
+            self.sweep_thread.nudge()
+
+    def close(self) -> None:
+        """Let go of the app, and close the store."""
+        self._unsubscribe()
+        worker_process_init.disconnect(self._forget_parent)
+        if self._keeper is not None:
+            self._keeper.stop()
+        self.client.close()
+
+    def _open_store(self) -> SqlStore:
+        return SqlStore.open(self.settings)
+
+    def _register(self, workflow: Workflow[Any, Any]) -> None:
+        register(self, workflow)
+
+    def _adopt(
+        self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        """Write the execution that a program without Polos started by a plain message."""
+        options = request.as_execution_options() | dict(request.delivery_info or {})
+        options["queue"] = options.get("routing_key")
+        start = self._request(workflow_id, args, kwargs, request.id, options)
+        try:
+            self.client.start(replace(start, dispatch=False))
+        except ExecutionExists:
+            log.debug("execution %s is stored already", request.id)
+
+    def _request(
+        self,
+        workflow_id: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        task_id: str | None,
+        options: Mapping[str, Any],
+    ) -> StartRequest:
+        workflow = self._registry.require(workflow_id)
+        payload = _payload(workflow_id, args, kwargs)
+        return StartRequest(
+            workflow_id=workflow_id,
+            payload=workflow.encode_payload(payload, self.settings.max_value_bytes),
+            queue=_queue_name(options.get("queue")) or workflow.queue,
+            priority=options.get("priority"),
+            execution_id=task_id,
+            celery_options=keep(dict(options)),
+            known_to_celery=True,
+        )
+
+    def _delivery(self, execution_id: str, hop: Hop) -> Delivery:
+        if isinstance(hop.outcome, Parked):
+            return Delivery(waiting=hop.outcome.reason)
+        execution = self.store.get(execution_id)
+        if execution is None or not execution.status.ended:
+            return Delivery(dropped=True)
+        if hop.outcome is None and not execution.unannounced:
+            return Delivery(dropped=True)
+        try:
+            return Delivery(result=plain(value_of(execution, Any)))
+        except PolosError as error:
+            return Delivery(error=error)
+
+    def _forget_parent(self, **_: Any) -> None:
+        if self.client.is_open:
+            self.store.database.forget_connections()
+
+
+def _payload(workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    if len(args) > 1 or (args and kwargs):
+        raise TypeError(
+            f"workflow {workflow_id!r} takes one payload, as one argument or as keyword arguments"
+        )
+    return args[0] if args else dict(kwargs) or None
+
+
+def _queue_name(queue: Any) -> str | None:
+    return None if queue is None else str(getattr(queue, "name", queue))
+

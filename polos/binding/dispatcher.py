@@ -1,0 +1,104 @@
+"""Sends hints as Celery messages: the task of the workflow, under the execution's id."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery
+from kombu.connection import ConnectionPool
+from kombu.exceptions import KombuError
+from kombu.pools import ProducerPool
+
+from polos.binding.kept_options import message_options
+from polos.binding.names import HINT_HEADER, task_name
+from polos.model.records import Hint
+
+log = logging.getLogger("polos.dispatch")
+
+# A broker that is away is asked again after this many seconds; until then hints are left out.
+_REST = 1.0
+_ONE_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
+
+
+class CeleryDispatcher:
+    """Publishes through the broker of a Celery app, never waiting long for one that is away.
+
+    Args:
+        app: whose broker, routes and message settings are used.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._producers: Any = None
+        self._pid = 0
+        self._away_until = 0.0
+        self._in_contact = True
+
+    def dispatch(self, hints: Sequence[Hint]) -> int:
+        """Publish hints; how many the broker took. The sweep sends the others again."""
+        sent = 0
+        for hint in hints:
+            if time.monotonic() < self._away_until:
+                break
+            sent += self._publish(hint)
+        return sent
+
+    def _publish(self, hint: Hint) -> bool:
+        try:
+            self._send(hint)
+        except (KombuError, OSError) as error:
+            self._away_until = time.monotonic() + _REST
+            if self._in_contact:
+                log.warning(
+                    "the broker can't be reached (%s); executions are kept in the store and sent "
+                    "when it is back. Check POLOS_BROKER_URL",
+                    error,
+                )
+            self._in_contact = False
+            return False
+        if not self._in_contact:
+            log.warning("the broker is back")
+        self._in_contact = True
+        return True
+
+    def _send(self, hint: Hint) -> None:
+        app, name = self._app, task_name(hint.workflow_id)
+        wanted = {"queue": hint.queue, "priority": hint.priority}
+        given = {key: value for key, value in wanted.items() if value is not None}
+        route = app.amqp.router.route(given, name)
+        message = app.amqp.create_task_message(
+            hint.execution_id,
+            name,
+            (),
+            {},
+            countdown=hint.countdown or None,
+            argsrepr=f"({hint.reason})",
+            kwargsrepr="{}",
+            **message_options(hint.celery_options),
+        )
+        with self._pool().acquire(block=True) as producer:
+            app.amqp.send_task_message(
+                producer,
+                name,
+                message,
+                headers={HINT_HEADER: True},
+                retry=True,
+                retry_policy=_ONE_RETRY,
+                **route,
+            )
+
+    def _pool(self) -> Any:
+        # After a fork the parent's sockets stay the parent's.
+        if self._producers is None or self._pid != os.getpid():
+            with self._lock:
+                self._pid = os.getpid()
+                connection = self._app.connection_for_write(transport_options=_ONE_RETRY)
+                pool = ConnectionPool(connection, limit=self._app.conf.broker_pool_limit or 10)
+                self._producers = ProducerPool(pool, limit=pool.limit)
+        return self._producers

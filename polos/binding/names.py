@@ -1,0 +1,17 @@
+"""Names that both ends of a message know."""
+
+from __future__ import annotations
+
+PREFIX = "polos."
+# Set on hints. Only a message without it may start an execution that is not stored yet.
+HINT_HEADER = "polos_hint"
+
+
+def task_name(workflow_id: str) -> str:
+    """The name of a workflow's Celery task."""
+    return PREFIX + workflow_id
+
+
+def workflow_id_of(name: str) -> str:
+    """The workflow of a Celery task's name."""
+    return name.removeprefix(PREFIX)

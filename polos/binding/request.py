@@ -1,0 +1,20 @@
+"""The worker's side of a message: notices when the process that ran it died."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.worker.request import Request
+
+
+class PolosRequest(Request):
+    """A request whose execution is free for others as soon as its pool process is gone."""
+
+    def on_failure(
+        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+    ) -> Any:
+        """Celery's own handling, and a look at whose leases are left behind."""
+        try:
+            return super().on_failure(exc_info, send_failed_event, return_ok)
+        finally:
+            self.task.bound.process_may_be_gone()

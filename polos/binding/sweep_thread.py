@@ -1,0 +1,132 @@
+"""The sweep's thread in the main process of a worker."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import Any
+
+from celery import bootsteps
+from celery.worker import state
+
+from polos.engine.owner import is_stopped, process, this_process
+from polos.engine.sweeper import INTERVAL, Sweeper
+from polos.errors import ConfigurationError, SchemaError, StoreError, StoreUnavailable
+from polos.model.records import WorkerReport
+
+log = logging.getLogger("polos.sweep")
+
+
+class SweepThread:
+    """Ticks once a second, or at once when asked to, for as long as the worker runs.
+
+    Args:
+        bound: the binding whose store is swept.
+        worker: the Celery worker (``WorkController``).
+    """
+
+    def __init__(self, bound: Any, worker: Any) -> None:
+        self._bound = bound
+        self._worker = worker
+        self._owner = str(this_process(worker.hostname))
+        self._introduced: set[str] = set()
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._sweeper = Sweeper(
+            lambda: bound.store, bound.dispatcher, bound.settings, self._report
+        )
+        self._thread = threading.Thread(target=self._run, name="polos-sweep", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def nudge(self) -> None:
+        """Sweep now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End, and leave the sweep to others."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout=5)
+        try:
+            self._sweeper.sign_off()
+        except StoreError as error:
+            log.warning("this worker could not sign off: %s", error)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._introduce()
+                self._sweeper.tick()
+                self._speak_for_children()
+            except StoreError as error:
+                log.debug("the store is out of reach: %s", error)
+            except Exception:
+                log.exception("a sweep failed; the next one is due in a second")
+            self._wake.wait(INTERVAL)
+            self._wake.clear()
+
+    def _introduce(self) -> None:
+        known = set(self._bound.workflow_ids())
+        if known - self._introduced:
+            self._bound.store.register_workflows(known - self._introduced)
+            self._introduced = known
+
+    def _speak_for_children(self) -> None:
+        """Renew for pool processes that live but may be held by one long C call."""
+        for pid in self._pool_pids():
+            if not is_stopped(pid):
+                lease = self._bound.settings.lease_seconds
+                self._bound.store.renew_owner(str(process(pid)), lease)
+
+    def _pool_pids(self) -> list[int]:
+        pids = {getattr(request, "worker_pid", None) for request in list(state.active_requests)}
+        own = this_process().pid
+        return [pid for pid in pids if pid and pid != own]
+
+    def _report(self) -> WorkerReport:
+        slots = int(self._worker.concurrency or 1)
+        queues = tuple(self._worker.app.amqp.queues.consume_from)
+        return WorkerReport(
+            name=self._worker.hostname,
+            owner=self._owner,
+            slots=slots,
+            idle=max(0, slots - len(state.reserved_requests)),
+            queues=queues,
+            workflows=tuple(self._bound.workflow_ids()),
+        )
+
+
+class SweepStep(bootsteps.StartStopStep):
+    """Starts the sweep with a worker and stops it with that worker, in every pool."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self._thread: SweepThread | None = None
+
+    def start(self, worker: Any) -> None:
+        """Begin sweeping."""
+        bound = worker.app.polos
+        bound.slots = int(worker.concurrency or 1)
+        try:
+            bound.store.known_workflows()
+        except (SchemaError, ConfigurationError) as error:
+            sys.stderr.write(f"polos: {error}\n")
+            raise SystemExit(1) from error
+        except StoreUnavailable as error:
+            log.error("%s; this worker goes on trying", error)
+        self._thread = bound.sweep_thread = SweepThread(bound, worker)
+        self._thread.start()
+
+    def stop(self, worker: Any) -> None:
+        """Stop sweeping."""
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread = worker.app.polos.sweep_thread = None
+
+    terminate = stop

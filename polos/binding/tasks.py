@@ -1,0 +1,80 @@
+"""The Celery task of each workflow: a door, with no policy of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery, Task
+from celery.exceptions import Ignore, Retry
+from celery.states import READY_STATES
+
+from polos.binding.names import task_name, workflow_id_of
+from polos.definition.workflow import Workflow
+
+if TYPE_CHECKING:
+    from polos.binding.bound import Bound
+
+
+class Waiting(Exception):
+    """Why a task ended as a retry: its execution waits. Its ``repr`` is what Flower shows."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class PolosTask(Task):
+    """What all tasks of workflows have in common."""
+
+    abstract = True
+    acks_late = True
+    reject_on_worker_lost = True
+    # A started execution would overwrite the RETRY that an earlier hop stored.
+    track_started = False
+    Request = "polos.binding.request:PolosRequest"
+    bound: Bound
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run one attempt of the execution whose id is this task's."""
+        hop = self.bound.deliver(self.request, workflow_id_of(self.name), args, kwargs)
+        if hop.waiting is not None:
+            raise Retry(hop.waiting, exc=Waiting(hop.waiting))
+        if hop.dropped:
+            raise Ignore
+        if hop.error is not None:
+            raise hop.error
+        return hop.result
+
+    def apply_async(
+        self, args: Any = None, kwargs: Any = None, task_id: str | None = None, **options: Any
+    ) -> Any:
+        """Write the execution first, then send its message; durable from this call on."""
+        if self.app.conf.task_always_eager:
+            return super().apply_async(args, kwargs, task_id=task_id, **options)
+        options.pop("add_to_parent", None)
+        execution_id = self.bound.start(
+            workflow_id_of(self.name), args or (), kwargs or {}, task_id, options
+        )
+        return self.AsyncResult(execution_id)
+
+    def after_return(
+        self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any
+    ) -> None:
+        """Celery has stored an end and sent what follows it: no sweep needs to send it again."""
+        if status in READY_STATES:
+            self.bound.announced(task_id)
+
+
+def register(bound: Bound, workflow: Workflow[Any, Any]) -> None:
+    """Make the Celery task of a workflow in the app that ``bound`` is bound to."""
+    app: Celery = bound.app
+    attributes = {
+        "name": task_name(workflow.id),
+        "bound": bound,
+        "__doc__": workflow.description or workflow.function.__doc__,
+        "__module__": workflow.function.__module__,
+        **workflow.celery_options,
+    }
+    if workflow.queue is not None:
+        attributes.setdefault("queue", workflow.queue)
+    app.register_task(type(f"PolosTask_{workflow.id}", (PolosTask,), attributes)())
+

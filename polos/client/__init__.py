@@ -1,0 +1,1 @@
+"""What application code calls to start executions and learn of their ends."""

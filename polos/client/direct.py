@@ -1,0 +1,145 @@
+"""The client that speaks to the store and the broker itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from uuid import uuid4
+
+from polos.client.watcher import Watcher
+from polos.definition.registry import registry
+from polos.errors import ExecutionNotFound, WorkflowNotFound
+from polos.model.ports import Dispatcher, StartRequest
+from polos.model.records import Execution, ExecutionId, Hint, NewExecution
+from polos.store.sql_store import SqlStore
+
+log = logging.getLogger("polos.client")
+
+
+class DirectClient:
+    """Starts executions and reads them, in one store and over one broker.
+
+    Args:
+        open_store: opens the store, at the first use.
+        dispatcher: sends hints.
+        deployment_id: the label that its executions get.
+    """
+
+    def __init__(
+        self,
+        project_id: str,
+        open_store: Callable[[], SqlStore],
+        dispatcher: Dispatcher,
+        deployment_id: str | None = None,
+    ) -> None:
+        self._project_id = project_id
+        self._open_store = open_store
+        self._dispatcher = dispatcher
+        self._deployment_id = deployment_id
+        self._store: SqlStore | None = None
+        self._watcher: Watcher | None = None
+
+    @property
+    def project_id(self) -> str:
+        """The namespace whose executions this client sees."""
+        return self._project_id
+
+    @property
+    def store(self) -> SqlStore:
+        """The store, opened at its first use."""
+        if self._store is None:
+            self._store = self._open_store()
+        return self._store
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store has been opened."""
+        return self._store is not None
+
+    @property
+    def watcher(self) -> Watcher:
+        """Who waits for ends."""
+        if self._watcher is None:
+            self._watcher = Watcher(self.store)
+        return self._watcher
+
+    def start(self, request: StartRequest) -> Execution:
+        """Write the execution and send its hint.
+
+        A broker that is away delays the start but does not fail it: the sweep sends the hint.
+
+        Raises:
+            WorkflowNotFound: neither this process nor any worker knows the workflow.
+            ExecutionExists: the chosen id is taken.
+            StoreUnavailable: the database can't be reached; nothing was started.
+        """
+        self._check_known(request.workflow_id)
+        execution, fresh = self.store.start(self._new(request))
+        if fresh and request.dispatch:
+            hint = Hint(
+                execution.id,
+                execution.workflow_id,
+                execution.queue,
+                execution.priority,
+                celery_options=execution.celery_options,
+            )
+            self._dispatcher.dispatch([hint])
+        return execution
+
+    def get(self, execution_id: str) -> Execution:
+        """The stored execution; raises ExecutionNotFound."""
+        found = self.store.get(execution_id)
+        if found is None:
+            raise ExecutionNotFound(execution_id)
+        return found
+
+    def cancel(self, execution_id: str) -> bool:
+        """Cancel an execution and its children; False where it had ended already."""
+        self.get(execution_id)
+        found, hints = self.store.cancel(execution_id)
+        self._dispatcher.dispatch(hints)
+        return found
+
+    def wait(self, execution_id: str, timeout: float | None) -> Execution:
+        """Block until the execution has ended; raises WorkflowTimeoutError."""
+        return self.watcher.wait(execution_id, timeout)
+
+    async def wait_async(self, execution_id: str, timeout: float | None) -> Execution:
+        """The same without blocking the running loop."""
+        return await self.watcher.wait_async(execution_id, timeout)
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        if self._watcher is not None:
+            self._watcher.close()
+        if self._store is not None:
+            self._store.close()
+
+    def _check_known(self, workflow_id: str) -> None:
+        if registry.get(workflow_id) is not None:
+            return
+        known = self.store.known_workflows()
+        if workflow_id not in known:
+            raise WorkflowNotFound(workflow_id, known | {flow.id for flow in registry.all()})
+
+    def _new(self, request: StartRequest) -> NewExecution:
+        id_ = ExecutionId(request.execution_id or str(uuid4()))
+        return NewExecution(
+            id=id_,
+            workflow_id=request.workflow_id,
+            project_id=self._project_id,
+            payload=request.payload,
+            queue=request.queue,
+            priority=request.priority,
+            session_id=request.session_id,
+            user_id=request.user_id,
+            deployment_id=self._deployment_id,
+            concurrency_key=request.concurrency_key,
+            idempotency_key=request.idempotency_key,
+            initial_state=request.initial_state,
+            root_execution_id=id_,
+            root_workflow_id=request.workflow_id,
+            run_timeout_seconds=request.run_timeout_seconds,
+            celery_options=request.celery_options,
+            known_to_celery=request.known_to_celery,
+        )

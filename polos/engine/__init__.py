@@ -1,0 +1,1 @@
+"""Runs attempts: claim, replay, park, commit, wake."""

@@ -1,0 +1,263 @@
+"""What a workflow's steps ask for, carried out by an attempt."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from polos.codec import decode, encode, failure_of, unpackable
+from polos.engine.attempt import Attempt, value_of
+from polos.errors import CodecError
+from polos.model.ports import ChildRequest, Dispatcher
+from polos.model.records import (
+    Checkpoint,
+    Execution,
+    ExecutionId,
+    Failure,
+    Hint,
+    Kind,
+    Micros,
+    NewExecution,
+    StepRequest,
+    Wait,
+    micros,
+)
+from polos.model.retry import RetryPolicy
+from polos.store.sql_store import SqlStore
+
+log = logging.getLogger("polos.step")
+
+
+class AttemptEffects:
+    """The ``Effects`` of one attempt.
+
+    Args:
+        attempt: the attempt.
+        store: to read children that were started before.
+        dispatcher: sends the hints of new children.
+    """
+
+    def __init__(self, attempt: Attempt, store: SqlStore, dispatcher: Dispatcher) -> None:
+        self._attempt = attempt
+        self._journal = attempt.journal
+        self._store = store
+        self._dispatcher = dispatcher
+        self._limit = attempt.settings.max_value_bytes
+
+    def now(self) -> Micros:
+        """The database's time; this, or a little less."""
+        return self._attempt.clock.at_least()
+
+    def record(self, key: str, kind: Kind, make: Callable[[], Any]) -> Any:
+        """The recorded value of ``key``, or ``make()``, recorded."""
+        found = self._attempt.ask(key, kind)
+        if found is not None:
+            return value_of(found)
+        value = make()
+        if kind is Kind.NOW:
+            # The next step's effect may depend on it, so it must outlive a crash there.
+            [row] = self._journal.commit([Checkpoint(key, kind, value=encode(value))])
+            return value_of(row)
+        self._journal.defer(key, kind, encode(value))
+        return value
+
+    async def wait_until(self, key: str, due: Callable[[], Micros]) -> None:
+        """Return when the time has come."""
+        if self._attempt.ask(key, Kind.TIMER) is not None:
+            await self._attempt.replayed(key)
+            return
+        await self._attempt.live()
+        clock = self._attempt.clock
+        stored = self._journal.stored_waits.get(key)
+        if stored is None or stored.due_at is None:
+            # ``due`` counts from ``now()``, which may lag; what is added keeps it from being early.
+            lag = clock.at_most() - clock.at_least()
+            stored = Wait(key, Kind.TIMER, Micros(due() + lag), started_at=clock.at_least())
+        assert stored.due_at is not None
+        await self._attempt.timer(stored, stored.due_at)
+
+    async def run(self, request: StepRequest) -> Any:
+        """The value of a step."""
+        if self._attempt.ask(request.key, Kind.STEP) is not None:
+            return value_of(await self._attempt.replayed(request.key))
+        await self._attempt.live()
+        row = await self._live_step(request)
+        return value_of(await self._attempt.deliver(row))
+
+    async def invoke(self, request: ChildRequest) -> Execution:
+        """Start a child, exactly once."""
+        found = self._attempt.ask(request.key, Kind.INVOKE)
+        if found is None:
+            await self._attempt.live()
+            child = self._child(request)
+            row = Checkpoint(request.key, Kind.INVOKE, value=encode(child.id))
+            started = self._journal.start_child(child, row)
+            self._send(started)
+            return started
+        return self._started(value_of(found), request)
+
+    async def invoke_and_wait(self, request: ChildRequest) -> Any:
+        """Start a child, exactly once, and give its result."""
+        key = request.key
+        if self._attempt.ask(key, Kind.CHILD) is not None:
+            row = await self._attempt.replayed(key)
+        else:
+            await self._attempt.live()
+            wait = self._journal.stored_waits.get(key)
+            if wait is None:
+                child = self._child(request)
+                wait = Wait(key, Kind.CHILD, target_id=child.id, started_at=self.now())
+                self._send(self._journal.start_child(child, wait))
+            row = await self._attempt.outside(wait)
+        return unpackable(value_of(row, request.result_type))
+
+    # -- children --------------------------------------------------------------------------
+
+    def _child(self, request: ChildRequest) -> NewExecution:
+        parent = self._journal.execution
+        # Derived, so that a second start of the same step can't make a second child.
+        child_id = uuid5(NAMESPACE_OID, f"{parent.id}\0{request.key}")
+        return NewExecution(
+            id=ExecutionId(str(child_id)),
+            workflow_id=request.workflow_id,
+            project_id=parent.project_id,
+            payload=request.payload,
+            queue=request.queue,
+            priority=parent.priority,
+            session_id=parent.session_id,
+            user_id=parent.user_id,
+            deployment_id=parent.deployment_id,
+            concurrency_key=request.concurrency_key,
+            initial_state=request.initial_state,
+            parent_execution_id=parent.id,
+            parent_step_key=request.key,
+            root_execution_id=parent.root_execution_id or parent.id,
+            root_workflow_id=parent.root_workflow_id or parent.workflow_id,
+            run_timeout_seconds=request.run_timeout_seconds,
+        )
+
+    def _send(self, child: Execution) -> None:
+        hint = Hint(child.id, child.workflow_id, child.queue, child.priority)
+        self._dispatcher.dispatch([hint])
+
+    def _started(self, child_id: str, request: ChildRequest) -> Execution:
+        found = self._journal.persist(lambda: self._store.get(child_id))
+        if found is not None:
+            return found
+        # It has ended and was pruned; its handle must stay what it was.
+        new, parent = self._child(request), self._journal.execution
+        return Execution(
+            id=new.id,
+            workflow_id=new.workflow_id,
+            project_id=new.project_id,
+            status=parent.status,
+            payload=new.payload,
+            created_at=parent.created_at,
+            parent_execution_id=parent.id,
+            parent_step_key=request.key,
+            root_execution_id=new.root_execution_id,
+            root_workflow_id=new.root_workflow_id,
+        )
+
+    # -- a step that really runs -----------------------------------------------------------
+
+    async def _live_step(self, request: StepRequest) -> Checkpoint:
+        policy: RetryPolicy = request.policy or RetryPolicy()
+        wait = self._journal.stored_waits.get(request.key)
+        failed = 0 if wait is None else wait.attempts
+        started = (wait.started_at if wait else None) or self.now()
+        if wait is not None and wait.due_at is not None:
+            await self._attempt.timer(wait, wait.due_at)
+        while True:
+            row, error = await self._try(request, policy, failed, started)
+            if row is not None:
+                [kept] = self._journal.commit([row], self._attempt.waits_to_store())
+                return kept
+            failed += 1
+            await self._back_off(request.key, policy.delay(failed), failed, started, error)
+
+    async def _try(
+        self, request: StepRequest, policy: RetryPolicy, failed: int, started: Micros
+    ) -> tuple[Checkpoint | None, Failure | None]:
+        """One attempt of a step: its checkpoint, or the error after which it is tried again."""
+        key, attempt = request.key, failed + 1
+        began = time.monotonic()
+        try:
+            value = await self._call(request, policy.timeout)
+        except Exception as error:
+            failure = failure_of(error, key, attempt)
+            again = policy.again(error, attempt)
+            self._log(logging.WARNING, key, attempt, began, f"failed: {failure.reason}")
+            if again:
+                return None, failure
+            return self._row(key, None, failure, attempt, started), None
+        try:
+            data = encode(value, self._limit)
+        except CodecError as error:
+            failure = failure_of(error, key, attempt)
+            return self._row(key, None, failure, attempt, started), None
+        self._log(logging.INFO, key, attempt, began, "done")
+        return self._row(key, data, None, attempt, started), None
+
+    async def _call(self, request: StepRequest, timeout: float | None) -> Any:
+        function = partial(request.func, *request.args, **request.kwargs)
+        self._attempt.working += 1
+        self._attempt.current_step = request.key
+        try:
+            async with asyncio.timeout(timeout):
+                if _is_async(request.func):
+                    return await function()
+                returned = await self._attempt.call(function)
+                return await returned if inspect.isawaitable(returned) else returned
+        except TimeoutError as error:
+            if timeout is None or str(error):
+                raise
+            raise TimeoutError(f"it took longer than its timeout of {timeout:g} s") from error
+        finally:
+            self._attempt.working -= 1
+
+    async def _back_off(
+        self, key: str, delay: float, failed: int, started: Micros, error: Failure | None
+    ) -> None:
+        due = Micros(self._attempt.clock.at_most() + micros(delay))
+        wait = Wait(key, Kind.STEP, due, attempts=failed, failure=error, started_at=started)
+        self._journal.keep_wait(wait)
+        await self._attempt.timer(wait, due)
+
+    def _row(
+        self, key: str, data: bytes | None, failure: Failure | None, attempts: int, started: Micros
+    ) -> Checkpoint:
+        return Checkpoint(
+            key, Kind.STEP, value=data, failure=failure, attempts=attempts, started_at=started
+        )
+
+    def _log(self, level: int, key: str, attempt: int, began: float, text: str) -> None:
+        execution = self._journal.execution
+        log.log(
+            level,
+            "execution=%s workflow=%s step=%s attempt=%d %s after %.3f s",
+            execution.id,
+            execution.workflow_id,
+            key,
+            attempt,
+            text,
+            time.monotonic() - began,
+            extra={
+                "execution_id": execution.id,
+                "workflow_id": execution.workflow_id,
+                "step": key,
+                "attempt": attempt,
+            },
+        )
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    )

@@ -1,0 +1,180 @@
+"""What an attempt remembers: recorded checkpoints, their order, and what is not written yet."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Container, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from polos.errors import DuplicateStepKey, LeaseLost, StepMismatch, StoreUnavailable
+from polos.model.outcome import Outcome
+from polos.model.records import Checkpoint, Claimed, Execution, Hint, Kind, NewExecution, Wait
+from polos.store.sql_store import SqlStore
+
+T = TypeVar("T")
+
+log = logging.getLogger("polos.engine")
+
+# These return without suspending, on the first pass as on a replay: order says nothing about them.
+_IMMEDIATE = frozenset({Kind.UUID, Kind.NOW, Kind.RANDOM, Kind.INVOKE})
+_LONGEST_PAUSE = 5.0
+
+
+class Journal:
+    """The memory of one attempt.
+
+    Args:
+        store: where it is kept.
+        claimed: the claim, with all that was recorded before.
+        lost: tells whether the lease is known to be lost, so that writing again is in vain.
+    """
+
+    def __init__(self, store: SqlStore, claimed: Claimed, lost: Callable[[], bool]) -> None:
+        self._store = store
+        self._claimed = claimed
+        self._lost = lost
+        self._asked: set[str] = set()
+        self._unsaved: list[Checkpoint] = []
+        self._position = 0
+        self.closed = False
+        self.turn = claimed.execution.wakeups
+        self.stored_waits = {wait.step_key: wait for wait in claimed.waits}
+        self.has_waits = bool(claimed.waits)
+        self._recorded: dict[str, Checkpoint] = {}
+        self._order: deque[str] = deque()
+        self._remember(claimed.checkpoints)
+
+    @property
+    def execution(self) -> Execution:
+        """The execution as it was claimed."""
+        return self._claimed.execution
+
+    def ask(self, key: str, kind: Kind) -> Checkpoint | None:
+        """The checkpoint of a key, which may be asked for once in an attempt.
+
+        Raises:
+            DuplicateStepKey: it was asked for before.
+            StepMismatch: what is recorded is of another kind.
+        """
+        if key in self._asked:
+            raise DuplicateStepKey(key)
+        self._asked.add(key)
+        found = self._recorded.get(key) or self.stored_waits.get(key)
+        if found is not None and found.kind is not kind:
+            raise StepMismatch(key, found.kind.value, kind.value)
+        return self._recorded.get(key)
+
+    def next_in_order(self) -> str | None:
+        """The key whose recorded completion comes next."""
+        return self._order[0] if self._order else None
+
+    def first_of(self, asked: Container[str]) -> str | None:
+        """The first recorded key, in order, that is among those asked for."""
+        return next((key for key in self._order if key in asked), None)
+
+    def settled(self, key: str) -> Checkpoint:
+        """Take a recorded completion out of the order, as it is being resolved."""
+        self._order.remove(key)
+        return self._recorded[key]
+
+    def defer(self, key: str, kind: Kind, value: bytes) -> None:
+        """Record a value that can be derived again; it is written with the next checkpoint."""
+        self._unsaved.append(self._row(Checkpoint(key, kind, value=value)))
+
+    def commit(self, rows: Sequence[Checkpoint], waits: Sequence[Wait] = ()) -> list[Checkpoint]:
+        """Write checkpoints, with what was deferred; what is now recorded for their keys.
+
+        Raises:
+            LeaseLost: nothing was written.
+        """
+        numbered = [self._row(row) for row in rows]
+        written = [*self._unsaved, *numbered]
+        id_, token = self.execution.id, self._claimed.token
+        adopted = self.persist(lambda: self._store.checkpoint(id_, token, written, waits))
+        self._unsaved.clear()
+        for wait in waits:
+            self.stored_waits[wait.step_key] = wait
+        self.has_waits = self.has_waits or bool(waits)
+        kept = [adopted.get(row.step_key, row) for row in numbered]
+        for row in kept:
+            self._recorded[row.step_key] = row
+        return kept
+
+    def keep_wait(self, wait: Wait) -> None:
+        """Write a wait in the place of the one of its key."""
+        id_, token = self.execution.id, self._claimed.token
+        self.persist(lambda: self._store.keep_wait(id_, token, wait))
+        self.stored_waits[wait.step_key] = wait
+        self.has_waits = True
+
+    def start_child(self, child: NewExecution, row: Checkpoint | Wait) -> Execution:
+        """Write a child together with what its parent keeps of it."""
+        id_, token = self.execution.id, self._claimed.token
+        kept = row if isinstance(row, Wait) else self._row(row)
+        started = self.persist(lambda: self._store.start_child(id_, token, child, kept))
+        if isinstance(row, Wait):
+            self.stored_waits[row.step_key] = row
+            self.has_waits = True
+        return started
+
+    def changed_outside(self) -> bool:
+        """Whether something was completed, or cancellation asked for, that was not loaded yet."""
+        wakeups, _ = self.persist(
+            lambda: self._store.seen(self.execution.id, self._claimed.token)
+        )
+        return wakeups > self.turn
+
+    def reload(self) -> tuple[list[Checkpoint], bool]:
+        """What was completed outside since the last look, and whether to cancel."""
+        id_, token = self.execution.id, self._claimed.token
+        wakeups, cancelled = self.persist(lambda: self._store.seen(id_, token))
+        rows, _ = self.persist(lambda: self._store.load(id_))
+        fresh = [row for row in rows if row.step_key not in self._recorded]
+        for row in fresh:
+            self._recorded[row.step_key] = row
+        if wakeups > self.turn:
+            self.turn, self._position = wakeups, 0
+        return fresh, cancelled
+
+    def end(self, outcome: Outcome) -> tuple[Hint, ...] | None:
+        """Commit how the attempt ended; None for a park that is stale."""
+        rows = tuple(self._unsaved)
+        return self.persist(
+            lambda: self._store.commit(
+                self.execution,
+                self._claimed.token,
+                outcome,
+                rows=rows,
+                has_waits=self.has_waits,
+            )
+        )
+
+    def persist(self, write: Callable[[], T]) -> T:
+        """Write, again and again while the database is away and the lease may still stand."""
+        pause = 0.1
+        while True:
+            try:
+                return write()
+            except StoreUnavailable as error:
+                if self._lost():
+                    raise LeaseLost(self.execution.id) from error
+                if pause == 0.1:
+                    log.warning("execution %s: %s; trying again", self.execution.id, error)
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _remember(self, rows: Sequence[Checkpoint]) -> None:
+        for row in rows:
+            self._recorded[row.step_key] = row
+            if row.kind not in _IMMEDIATE:
+                self._order.append(row.step_key)
+            if row.turn > self.turn:
+                self.turn = row.turn
+        self._position = max((row.position for row in rows if row.turn == self.turn), default=0)
+
+    def _row(self, row: Checkpoint) -> Checkpoint:
+        self._position += 1
+        return replace(row, turn=self.turn, position=self._position)

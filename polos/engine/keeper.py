@@ -1,0 +1,129 @@
+"""Keeps the leases of one process, and tells its attempts what the store says of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from polos.errors import LeaseLost, StoreError
+from polos.model.records import Claimed, Renewal
+from polos.store.sql_store import SqlStore
+
+log = logging.getLogger("polos.keeper")
+
+
+class Held(Protocol):
+    """An attempt, as far as the keeper speaks to it; from another thread."""
+
+    def abort(self, cause: BaseException) -> None:
+        """The lease is lost."""
+
+    def request_cancel(self) -> None:
+        """Somebody cancelled the execution."""
+
+    def look_outside(self) -> None:
+        """Something was completed outside."""
+
+
+class Lease:
+    """The lease of one execution, held by this process.
+
+    Attributes:
+        lost: whether the store said that it is gone.
+        attempt: who is to be told.
+    """
+
+    def __init__(self, claimed: Claimed) -> None:
+        self.execution_id = claimed.execution.id
+        self.token = claimed.token
+        self.wakeups = claimed.execution.wakeups
+        self.lost = False
+        self.attempt: Held | None = None
+
+    def hear(self, renewal: Renewal) -> None:
+        """Pass on what a heartbeat brought."""
+        attempt = self.attempt
+        if not renewal.held:
+            self.lost = True
+            if attempt is not None:
+                attempt.abort(LeaseLost(self.execution_id))
+        elif attempt is not None and renewal.cancel_requested:
+            attempt.request_cancel()
+        elif attempt is not None and renewal.wakeups > self.wakeups:
+            self.wakeups = renewal.wakeups
+            attempt.look_outside()
+
+
+class Keeper:
+    """One thread per process, begun at the first claim and so after the fork.
+
+    Args:
+        store: where leases are renewed.
+        lease_seconds: how long a renewal holds; three are tried in that time.
+    """
+
+    def __init__(self, store: SqlStore, lease_seconds: float) -> None:
+        self._store = store
+        self._lease_seconds = lease_seconds
+        self._leases: dict[str, Lease] = {}
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+        self._stop = threading.Event()
+        self._in_contact = True
+
+    @contextmanager
+    def holding(self, claimed: Claimed) -> Iterator[Lease]:
+        """Keep the lease of a claim for as long as the block lasts."""
+        lease = Lease(claimed)
+        self._leases[lease.token] = lease
+        self._ensure_thread()
+        try:
+            yield lease
+        finally:
+            self._leases.pop(lease.token, None)
+
+    def stop(self) -> None:
+        """End the thread; leases that are still held then run out."""
+        self._stop.set()
+        thread = self._thread
+        if thread is not None and self._pid == os.getpid():
+            thread.join(timeout=self._lease_seconds)
+
+    def heartbeat(self) -> None:
+        """Renew what is held now, and pass on what the store says."""
+        leases = list(self._leases.values())
+        if not leases:
+            return
+        pairs = [(lease.execution_id, lease.token) for lease in leases]
+        renewals = self._store.renew(pairs, self._lease_seconds)
+        for lease, renewal in zip(leases, renewals, strict=True):
+            if lease.token in self._leases:
+                lease.hear(renewal)
+
+    def _ensure_thread(self) -> None:
+        if self._thread is not None and self._pid == os.getpid():
+            return
+        self._pid = os.getpid()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="polos-keeper", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._lease_seconds / 3):
+            try:
+                self.heartbeat()
+            except StoreError as error:
+                self._say_once(error)
+            except Exception:
+                log.exception("a heartbeat failed; the next one is due soon")
+            else:
+                self._in_contact = True
+
+    def _say_once(self, error: StoreError) -> None:
+        if self._in_contact:
+            log.warning("leases can't be renewed: %s", error)
+        self._in_contact = False

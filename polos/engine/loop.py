@@ -1,0 +1,101 @@
+"""One event loop per worker thread, which tells when it has nothing left to do.
+
+asyncio gives no event for "everything is blocked". It does ask its selector to wait, and with a
+timeout other than 0 only when no callback is ready: ``IdleSelector`` is that moment, made public.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+OnIdle = Callable[[float | None], float | None]
+
+# A step that spins with sleep(0) never lets the loop be idle; others must not starve.
+_BUSY_TURNS = 64
+
+
+class IdleSelector(selectors.BaseSelector):
+    """The platform's selector, asking ``on_idle`` before it blocks how long it may."""
+
+    def __init__(self) -> None:
+        self._inner = selectors.DefaultSelector()
+        self._busy_turns = 0
+        self.on_idle: OnIdle | None = None
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for files, unless ``on_idle`` has found something to do."""
+        if self.on_idle is not None and self._is_idle(timeout):
+            self._busy_turns = 0
+            timeout = self.on_idle(timeout)
+        return self._inner.select(timeout)
+
+    def _is_idle(self, timeout: float | None) -> bool:
+        self._busy_turns += 1
+        return timeout is None or timeout > 0 or self._busy_turns > _BUSY_TURNS
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """Watch a file."""
+        return self._inner.register(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        """Watch a file no longer."""
+        return self._inner.unregister(fileobj)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """Watch a file for other events."""
+        return self._inner.modify(fileobj, events, data)
+
+    def close(self) -> None:
+        """Let go of all files."""
+        self._inner.close()
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        """All watched files."""
+        return self._inner.get_map()
+
+
+class ThreadLoop:
+    """The event loop of one worker thread; attempts use it one after another."""
+
+    def __init__(self) -> None:
+        self._selector = IdleSelector()
+        self.loop = asyncio.SelectorEventLoop(self._selector)
+
+    def run(self, on_idle: OnIdle) -> None:
+        """Run until somebody calls ``loop.stop()``."""
+        self._selector.on_idle = on_idle
+        try:
+            self.loop.run_forever()
+        finally:
+            self._selector.on_idle = None
+
+    def tasks(self) -> set[asyncio.Task[Any]]:
+        """All tasks that have not ended."""
+        return asyncio.all_tasks(self.loop)
+
+    def settle(self, seconds: float) -> set[asyncio.Task[Any]]:
+        """Run on for at most so many seconds until no task is left; those that are."""
+        left = self.tasks()
+        if left:
+            self.loop.run_until_complete(asyncio.wait(left, timeout=seconds))
+        return self.tasks()
+
+
+_here = threading.local()
+
+
+def thread_loop() -> ThreadLoop:
+    """This thread's loop, made at its first use."""
+    found: ThreadLoop | None = getattr(_here, "loop", None)
+    if found is None:
+        found = _here.loop = ThreadLoop()
+    return found
+
+
+def abandon_thread_loop() -> None:
+    """Leave this thread's loop, with the tasks in it that would not end, for a new one."""
+    _here.loop = None

@@ -1,0 +1,270 @@
+"""The outer half of an attempt: claims, keeps the lease, commits, wakes others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from polos.codec import failure_of
+from polos.definition.context import SyncWorkflowContext, WorkflowContext
+from polos.definition.registry import Registry
+from polos.definition.steps import Steps
+from polos.definition.sync_steps import SyncSteps
+from polos.definition.workflow import Workflow
+from polos.engine.attempt import Attempt
+from polos.engine.clock import StoreClock
+from polos.engine.effects import AttemptEffects
+from polos.engine.journal import Journal
+from polos.engine.keeper import Keeper, Lease
+from polos.engine.loop import abandon_thread_loop, thread_loop
+from polos.engine.signals import AttemptAborted, ParkSignal
+from polos.errors import LeaseLost, StepExecutionError
+from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked
+from polos.model.ports import Dispatcher
+from polos.model.records import (
+    Claimed,
+    Execution,
+    Failure,
+    Hint,
+    Owner,
+    as_datetime,
+)
+from polos.model.settings import Settings
+from polos.store.sql_store import SqlStore
+
+log = logging.getLogger("polos.execution")
+
+AnyWorkflow = Workflow[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """What one delivery came to.
+
+    Attributes:
+        outcome: how the attempt ended; None where there was nothing to do, or the lease was lost.
+        execution: what was claimed; None where nothing was.
+    """
+
+    outcome: Outcome | None = None
+    execution: Execution | None = None
+
+
+class Runner:
+    """Runs executions, one attempt for each delivery.
+
+    Args:
+        store: where they are.
+        dispatcher: sends the hints for what an outcome wakes.
+        registry: the workflows whose code is here.
+        settings: lease, thresholds and limits.
+        keeper: keeps the leases of this process.
+    """
+
+    def __init__(
+        self,
+        store: SqlStore,
+        dispatcher: Dispatcher,
+        registry: Registry,
+        settings: Settings,
+        keeper: Keeper,
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._registry = registry
+        self._settings = settings
+        self._keeper = keeper
+
+    def run(self, execution_id: str, workflow_id: str, owner: Owner) -> Hop:
+        """Claim an execution and run it to its next outcome; nothing where it can't be claimed."""
+        workflow = self._registry.require(workflow_id)
+        asked = time.monotonic()
+        claimed = self._store.claim(
+            execution_id, workflow_id, owner, self._settings.lease_seconds
+        )
+        if claimed is None:
+            log.info("execution=%s workflow=%s: nothing to do", execution_id, workflow_id)
+            return Hop()
+        clock = StoreClock(claimed.now, asked, time.monotonic(), self._store.resolution)
+        with self._keeper.holding(claimed) as lease:
+            return self._run_claimed(workflow, claimed, clock, lease)
+
+    def _run_claimed(
+        self, workflow: AnyWorkflow, claimed: Claimed, clock: StoreClock, lease: Lease
+    ) -> Hop:
+        execution = claimed.execution
+        try:
+            while True:
+                journal = Journal(self._store, self._loaded(claimed), lambda: lease.lost)
+                outcome = self._attempt(workflow, journal, clock, lease)
+                hints = journal.end(outcome)
+                if hints is not None:
+                    break
+                # Something ended while the attempt was parking: it goes on at once.
+                wakeups, cancelled = self._store.seen(execution.id, claimed.token)
+                fresh = replace(
+                    execution,
+                    wakeups=wakeups,
+                    cancel_requested=cancelled,
+                    claims=execution.claims + 1,
+                )
+                claimed = replace(claimed, execution=fresh)
+        except LeaseLost as error:
+            log.warning("%s; this attempt is dropped", error)
+            return Hop(execution=execution)
+        except AttemptAborted as aborted:
+            return self._aborted(claimed, aborted)
+        self._report(execution, outcome)
+        self._dispatcher.dispatch([*self._ahead(execution, outcome, clock), *hints])
+        return Hop(outcome, execution)
+
+    def _loaded(self, claimed: Claimed) -> Claimed:
+        # At the first claim nothing is stored, so nothing is loaded.
+        if claimed.execution.claims == 1:
+            return claimed
+        checkpoints, waits = self._store.load(claimed.execution.id)
+        return replace(claimed, checkpoints=checkpoints, waits=waits)
+
+    def _attempt(
+        self, workflow: AnyWorkflow, journal: Journal, clock: StoreClock, lease: Lease
+    ) -> Outcome:
+        """The inner half: the user's function once, and what came of it."""
+        thread = thread_loop()
+        attempt = Attempt(journal, clock, thread, self._settings)
+        lease.attempt = attempt
+        try:
+            outcome = self._outcome(workflow, attempt)
+        finally:
+            ended = attempt.leave()
+            lease.attempt = None
+            if not ended:
+                self._abandon(journal.execution)
+        return outcome
+
+    def _outcome(self, workflow: AnyWorkflow, attempt: Attempt) -> Outcome:
+        try:
+            result = self._call(workflow, attempt)
+            data = workflow.encode_result(result, self._settings.max_value_bytes)
+        except (asyncio.CancelledError, ParkSignal) as signal:
+            if attempt.parked is not None:
+                return attempt.parked
+            if attempt.cancelling:
+                return Cancelled()
+            return Failed(failure_of(signal))
+        except StepExecutionError as error:
+            return attempt.parked or Failed(_step_failure(error))
+        except Exception as error:
+            return attempt.parked or Failed(failure_of(error))
+        if attempt.parked is not None:
+            log.warning(
+                "execution %s was parked, but its function caught the signal and returned; what "
+                "it returned is dropped. Don't catch BaseException around steps",
+                attempt.journal.execution.id,
+            )
+            return attempt.parked
+        return Completed(data)
+
+    def _call(self, workflow: AnyWorkflow, attempt: Attempt) -> Any:
+        execution = attempt.journal.execution
+        payload = workflow.decode_payload(execution.payload)
+        steps = Steps(
+            AttemptEffects(attempt, self._store, self._dispatcher), execution_id=execution.id
+        )
+        arguments = (payload,) if workflow.takes_payload else ()
+        if not workflow.is_async:
+            sync_context = _context(SyncWorkflowContext, execution, SyncSteps(steps, attempt.drive))
+            return workflow.function(sync_context, *arguments)
+        context = _context(WorkflowContext, execution, steps)
+        coroutine: Coroutine[Any, Any, Any] = workflow.function(context, *arguments)
+        return attempt.drive(coroutine)
+
+    def _ahead(
+        self, execution: Execution, outcome: Outcome, clock: StoreClock
+    ) -> tuple[Hint, ...]:
+        """The hint with a countdown for a wait that ends soon."""
+        if not isinstance(outcome, Parked) or outcome.wake_at is None:
+            return ()
+        countdown = clock.until(outcome.wake_at)
+        if countdown > self._settings.countdown_horizon:
+            return ()
+        return (
+            Hint(
+                execution.id,
+                execution.workflow_id,
+                execution.queue,
+                execution.priority,
+                countdown,
+                outcome.reason,
+                execution.celery_options,
+            ),
+        )
+
+    def _aborted(self, claimed: Claimed, aborted: AttemptAborted) -> Hop:
+        execution = claimed.execution
+        if isinstance(aborted.cause, LeaseLost):
+            log.warning("%s; this attempt is dropped", aborted.cause)
+            return Hop(execution=execution)
+        # The worker ends in the middle of a step: hand the execution on at once.
+        self._store.release(execution.id, claimed.token)
+        raise aborted.cause
+
+    def _abandon(self, execution: Execution) -> None:
+        log.warning(
+            "execution %s: tasks of an ended attempt did not end within %g s of being cancelled; "
+            "they are left behind with their event loop",
+            execution.id,
+            self._settings.unwind_seconds,
+        )
+        abandon_thread_loop()
+
+    def _report(self, execution: Execution, outcome: Outcome) -> None:
+        match outcome:
+            case Completed():
+                text = "completed"
+            case Failed(failure):
+                text = f"failed: {failure.error_type}: {failure.reason}"
+            case Cancelled():
+                text = "cancelled"
+            case Parked(reason=reason):
+                text = reason
+            case _:
+                assert_never(outcome)
+        log.info(
+            "execution=%s workflow=%s attempt=%d %s",
+            execution.id,
+            execution.workflow_id,
+            execution.claims,
+            text,
+            extra={
+                "execution_id": execution.id,
+                "workflow_id": execution.workflow_id,
+                "attempt": execution.claims,
+            },
+        )
+
+
+def _step_failure(error: StepExecutionError) -> Failure:
+    found = failure_of(error, error.step_key, error.attempts)
+    error_type = error.error_type or "StepExecutionError"
+    return replace(found, reason=error.reason, error_type=error_type)
+
+
+def _context(kind: Any, execution: Execution, steps: Any) -> Any:
+    return kind(
+        workflow_id=execution.workflow_id,
+        execution_id=execution.id,
+        session_id=execution.session_id,
+        user_id=execution.user_id,
+        step=steps,
+        parent_execution_id=execution.parent_execution_id,
+        root_execution_id=execution.root_execution_id,
+        root_workflow_id=execution.root_workflow_id,
+        retry_count=execution.claims - 1,
+        created_at=as_datetime(execution.created_at),
+        deployment_id=execution.deployment_id,
+    )
+

@@ -1,0 +1,21 @@
+"""What ends an attempt from the inside; not an ``Exception``, so that user code can't swallow it."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class AttemptEnded(asyncio.CancelledError):
+    """Raised by steps that are called while a parked attempt is being left."""
+
+
+class ParkSignal(BaseException):
+    """Leaves the body of a plain ``def`` workflow that has to wait."""
+
+
+class AttemptAborted(BaseException):
+    """The attempt must stop without an outcome; ``cause`` says why."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause

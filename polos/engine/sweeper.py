@@ -1,0 +1,147 @@
+"""The sweep: named duties that repair whatever a crash, a lost message or a broken wait left.
+
+Each duty is one function that returns the hints for the executions it touched. Whichever worker
+holds the sweep's row runs them, once a second; beat is not needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from polos.engine.owner import is_dead
+from polos.errors import StoreError
+from polos.model.ports import Dispatcher
+from polos.model.records import Hint, WorkerReport
+from polos.model.settings import Settings
+from polos.store.sql_store import SqlStore
+
+log = logging.getLogger("polos.sweep")
+
+INTERVAL = 1.0
+# The sweep's row is free again this long after its holder was last heard of, in seconds.
+_LEADERSHIP = 5.0
+# A worker counts as alive this long after its last report, in seconds.
+_WORKER_ALIVE = 10.0
+_BATCH = 500
+# An idle slot gets this many hints, so that it does not wait a second for each execution.
+_HINTS_PER_IDLE_SLOT = 4
+
+
+class Sweeper:
+    """Runs the duties for one worker.
+
+    Args:
+        open_store: gives what is repaired; it may be out of reach at first.
+        dispatcher: sends the hints.
+        settings: lease and recovery limits.
+        report: gives what this worker tells the others; its ``owner`` is who holds the sweep.
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[], SqlStore],
+        dispatcher: Dispatcher,
+        settings: Settings,
+        report: Callable[[], WorkerReport],
+    ) -> None:
+        self._open_store = open_store
+        self._dispatcher = dispatcher
+        self._settings = settings
+        self._report = report
+        self._contact_since: float | None = None
+
+    @property
+    def _store(self) -> SqlStore:
+        return self._open_store()
+
+    def tick(self) -> int:
+        """Report, and sweep if it is this worker's turn; how many hints were sent."""
+        try:
+            sent = self._tick()
+        except StoreError as error:
+            if self._contact_since is not None:
+                log.warning("the sweep pauses: %s", error)
+            self._contact_since = None
+            return 0
+        if self._contact_since is None:
+            self._contact_since = time.monotonic()
+        return sent
+
+    def sign_off(self) -> None:
+        """Leave the sweep to others."""
+        report = self._report()
+        self._store.sign_off(report.name, report.owner)
+
+    def _tick(self) -> int:
+        report = self._report()
+        self._store.report(report)
+        sent = self._send(self.reclaim_dead())
+        if not self._store.lead("sweep", report.owner, _LEADERSHIP):
+            return sent
+        duties = (
+            self.wake_due,
+            self.send_ahead,
+            self.reclaim_expired,
+            self.finish_cancelling,
+            self.redispatch,
+        )
+        return sent + sum(self._send(duty()) for duty in duties)
+
+    def wake_due(self) -> tuple[Hint, ...]:
+        """Queue the waiting executions whose time has come."""
+        return self._all_of(self._store.wake_due)
+
+    def send_ahead(self) -> tuple[Hint, ...]:
+        """Send hints with a countdown for the waits that end soon."""
+        return self._all_of(self._store.send_ahead)
+
+    def reclaim_dead(self) -> tuple[Hint, ...]:
+        """Queue what processes of this host held that are known to be dead."""
+        dead = [owner for owner in self._store.owners() if is_dead(owner)]
+        return self._reclaim(dead, trust_expiry=False) if dead else ()
+
+    def reclaim_expired(self) -> tuple[Hint, ...]:
+        """Queue what was held by leases that ran out.
+
+        Only after one whole lease of unbroken contact with the database: before that, the
+        holders may have been cut off as this worker was.
+        """
+        since = self._contact_since
+        if since is None or time.monotonic() - since < self._settings.lease_seconds:
+            return ()
+        return self._reclaim([], trust_expiry=True)
+
+    def finish_cancelling(self) -> tuple[Hint, ...]:
+        """Go on where cancelling downwards was broken off."""
+        return self._store.finish_descents(_BATCH)
+
+    def redispatch(self) -> tuple[Hint, ...]:
+        """Send hints again for executions that nobody claimed, as many as workers can take."""
+        idle = sum(worker.idle for worker in self._store.alive(_WORKER_ALIVE))
+        if not idle:
+            return ()
+        return self._store.redispatch(min(idle * _HINTS_PER_IDLE_SLOT, _BATCH))
+
+    def _reclaim(self, dead: list[str], *, trust_expiry: bool) -> tuple[Hint, ...]:
+        hints: tuple[Hint, ...] = ()
+        for execution, token in self._store.lost(dead, trust_expiry=trust_expiry):
+            reclaimed = self._store.reclaim(execution, token, self._settings.max_recoveries)
+            log.warning(
+                "execution=%s workflow=%s: its worker is gone; another one takes it",
+                execution.id,
+                execution.workflow_id,
+            )
+            hints += reclaimed
+        return hints
+
+    def _all_of(self, duty: Callable[[int], tuple[Hint, ...]]) -> tuple[Hint, ...]:
+        found = batch = duty(_BATCH)
+        while len(batch) == _BATCH:
+            batch = duty(_BATCH)
+            found += batch
+        return found
+
+    def _send(self, hints: tuple[Hint, ...]) -> int:
+        return self._dispatcher.dispatch(hints) if hints else 0

@@ -1,0 +1,336 @@
+"""Every error that Polos raises on purpose.
+
+The tree, all of it below ``PolosError``::
+
+    PolosError
+    ├── StepExecutionError (also RuntimeError)    a step ended in an error
+    ├── WorkflowFailedError (also RuntimeError)   a workflow ended in any other error
+    ├── WorkflowTimeoutError (also TimeoutError)  nobody saw the end in time
+    ├── ExecutionCancelledError                   the execution was cancelled
+    ├── ExecutionNotFound (also LookupError)
+    ├── ExecutionExists (also ValueError)         an id that is taken
+    ├── WorkflowNotFound (also LookupError)
+    ├── DuplicateStepKey (also ValueError)        one key used twice in an execution
+    ├── StepMismatch                              a checkpoint is of another kind than the call
+    ├── InvalidPayload (also ValueError)
+    ├── ConfigurationError (also ValueError)
+    ├── CodecError
+    │   ├── UnsupportedType (also TypeError)
+    │   ├── UnknownType
+    │   └── ValueTooLarge (also ValueError)
+    ├── StoreError
+    │   ├── StoreUnavailable
+    │   ├── SchemaError
+    │   ├── LeaseLost
+    │   └── IllegalTransition
+    └── BrokerUnavailable
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class PolosError(Exception):
+    """Base of all errors of this package."""
+
+
+class StepExecutionError(PolosError, RuntimeError):
+    """A step has no attempts left, or its call can't be carried out.
+
+    Args:
+        reason: what went wrong, the text of the step's own exception.
+        step_key: the key of the step.
+        attempts: how often the step's function was called.
+        error_type: qualified name of the step's own exception.
+    """
+
+    def __init__(
+        self, reason: str, step_key: str = "", attempts: int = 0, error_type: str = ""
+    ) -> None:
+        super().__init__(reason, step_key, attempts, error_type)
+        self.reason = reason
+        self.step_key = step_key
+        self.attempts = attempts
+        self.error_type = error_type
+
+    def __str__(self) -> str:
+        if not self.step_key:
+            return self.reason
+        tries = f" after {self.attempts} attempts" if self.attempts > 1 else ""
+        kind = f"{self.error_type}: " if self.error_type else ""
+        return f"step {self.step_key!r} failed{tries}: {kind}{self.reason}"
+
+
+class WorkflowFailedError(PolosError, RuntimeError):
+    """A workflow failed with something else than a step's error.
+
+    Args:
+        reason: the text of the exception that ended the workflow.
+        execution_id: the execution that failed.
+        error_type: qualified name of that exception.
+    """
+
+    def __init__(self, reason: str, execution_id: str = "", error_type: str = "") -> None:
+        super().__init__(reason, execution_id, error_type)
+        self.reason = reason
+        self.execution_id = execution_id
+        self.error_type = error_type
+
+    def __str__(self) -> str:
+        kind = f"{self.error_type}: " if self.error_type else ""
+        return f"execution {self.execution_id} failed: {kind}{self.reason}"
+
+
+class WorkflowTimeoutError(PolosError, TimeoutError):
+    """The end was not seen within the caller's time; the execution itself goes on.
+
+    Args:
+        execution_id: the execution that was waited for.
+        timeout_seconds: how long was waited, in seconds.
+    """
+
+    def __init__(self, execution_id: str, timeout_seconds: float, detail: str = "") -> None:
+        super().__init__(execution_id, timeout_seconds, detail)
+        self.execution_id = execution_id
+        self.timeout_seconds = timeout_seconds
+        self.detail = detail
+
+    def __str__(self) -> str:
+        why = f" ({self.detail})" if self.detail else ""
+        return (
+            f"execution {self.execution_id} has not ended within {self.timeout_seconds:g} s{why}; "
+            "it goes on, and its handle's result() can be asked again"
+        )
+
+
+class ExecutionCancelledError(PolosError):
+    """The execution that was waited for has been cancelled."""
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(execution_id)
+        self.execution_id = execution_id
+
+    def __str__(self) -> str:
+        return f"execution {self.execution_id} was cancelled"
+
+
+class ExecutionNotFound(PolosError, LookupError):
+    """No execution of this project has that id."""
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(execution_id)
+        self.execution_id = execution_id
+
+    def __str__(self) -> str:
+        return (
+            f"no execution {self.execution_id!r} in this project; "
+            "check the id, the project_id and the database URL"
+        )
+
+
+class ExecutionExists(PolosError, ValueError):
+    """An execution with that id is there already."""
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(execution_id)
+        self.execution_id = execution_id
+
+    def __str__(self) -> str:
+        return f"an execution {self.execution_id!r} exists already; choose another id"
+
+
+class WorkflowNotFound(PolosError, LookupError):
+    """No workflow with that id is known here or to any worker."""
+
+    def __init__(self, workflow_id: str, known: Iterable[str] = ()) -> None:
+        self.workflow_id = workflow_id
+        self.known = tuple(sorted(known))
+        super().__init__(workflow_id, self.known)
+
+    def __str__(self) -> str:
+        known = ", ".join(self.known) or "none"
+        return (
+            f"no workflow {self.workflow_id!r}; known: {known}. Import its module, "
+            "or start a worker that has it"
+        )
+
+
+class DuplicateStepKey(PolosError, ValueError):
+    """A step key was used twice in one execution."""
+
+    def __init__(self, step_key: str) -> None:
+        super().__init__(step_key)
+        self.step_key = step_key
+
+    def __str__(self) -> str:
+        return (
+            f"step key {self.step_key!r} is used twice in this execution; give each call a key "
+            "of its own, in a loop for example with the item's number in it"
+        )
+
+
+class StepMismatch(PolosError):
+    """The workflow asks a key for another kind of step than the one recorded."""
+
+    def __init__(self, step_key: str, recorded: str, asked: str) -> None:
+        super().__init__(step_key, recorded, asked)
+        self.step_key = step_key
+        self.recorded = recorded
+        self.asked = asked
+
+    def __str__(self) -> str:
+        return (
+            f"step {self.step_key!r} is recorded as {self.recorded!r}, the workflow now asks for "
+            f"{self.asked!r}: its code was changed under a running execution. Give the new call "
+            "a new key, or the changed workflow a new id"
+        )
+
+
+class InvalidPayload(PolosError, ValueError):
+    """A payload doesn't fit the workflow's annotation."""
+
+
+class ConfigurationError(PolosError, ValueError):
+    """Settings that can't work; the text says which and what to set."""
+
+
+class CodecError(PolosError):
+    """A value can't be kept or brought back."""
+
+
+class UnsupportedType(CodecError, TypeError):
+    """A value of a type that can't be kept.
+
+    Args:
+        type_name: qualified name of that type.
+        where: the way to it inside the value, such as ``$.items[3]``.
+    """
+
+    def __init__(self, type_name: str, where: str = "$") -> None:
+        super().__init__(type_name, where)
+        self.type_name = type_name
+        self.where = where
+
+    def __str__(self) -> str:
+        return (
+            f"a value of type {self.type_name} at {self.where} can't be kept; use None, bool, int, "
+            "float, str, list, dict with str keys, tuple, set, bytes, a date or time, Decimal, "
+            "UUID, Enum, a dataclass or a Pydantic model"
+        )
+
+
+class UnknownType(CodecError):
+    """A kept value names a type that this process doesn't have."""
+
+    def __init__(self, type_name: str) -> None:
+        super().__init__(type_name)
+        self.type_name = type_name
+
+    def __str__(self) -> str:
+        return (
+            f"the type {self.type_name} of a kept value is not known here; import its module "
+            "before the workflow runs, or name it in the workflow's annotations"
+        )
+
+
+class ValueTooLarge(CodecError, ValueError):
+    """A value over the size that may be kept.
+
+    Args:
+        size: its encoded size in bytes.
+        limit: ``polos_max_value_bytes``.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(size, limit)
+        self.size = size
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"a value of {self.size:,} bytes is over the limit of {self.limit:,}; keep it "
+            "elsewhere and return a reference, or raise polos_max_value_bytes"
+        )
+
+
+class StoreError(PolosError):
+    """Something about the database."""
+
+
+class StoreUnavailable(StoreError):
+    """The database can't be reached.
+
+    Args:
+        url: its URL, without the password.
+        reason: what the driver said.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url = url
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"the database {self.url} can't be reached: {self.reason}. "
+            "Check POLOS_DATABASE_URL (or polos_database_url) and that the server runs"
+        )
+
+
+class SchemaError(StoreError):
+    """The database has no schema of Polos, or an older one than this code needs."""
+
+    def __init__(self, url: str, found: str | None, needed: str) -> None:
+        super().__init__(url, found, needed)
+        self.url = url
+        self.found = found
+        self.needed = needed
+
+    def __str__(self) -> str:
+        has = f"schema {self.found}" if self.found else "no schema of Polos"
+        return (
+            f"the database {self.url} has {has}, this code needs {self.needed}: run "
+            "'polos migrate', or set POLOS_AUTO_MIGRATE=1"
+        )
+
+
+class LeaseLost(StoreError):
+    """This worker no longer owns the execution; what it wanted to write was refused."""
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(execution_id)
+        self.execution_id = execution_id
+
+    def __str__(self) -> str:
+        return f"the lease of execution {self.execution_id} is gone; another worker may have it"
+
+
+class IllegalTransition(StoreError):
+    """A state that may not follow the present one."""
+
+    def __init__(self, execution_id: str, status: str, transition: str) -> None:
+        super().__init__(execution_id, status, transition)
+        self.execution_id = execution_id
+        self.status = status
+        self.transition = transition
+
+    def __str__(self) -> str:
+        return f"execution {self.execution_id} is {self.status}: it can't {self.transition}"
+
+
+class BrokerUnavailable(PolosError):
+    """The broker can't be reached.
+
+    Args:
+        url: its URL, without the password.
+        reason: what the transport said.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url = url
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the broker {self.url} can't be reached: {self.reason}. Check POLOS_BROKER_URL"

@@ -1,0 +1,1 @@
+"""The nouns of Polos, in the standard library's types only."""

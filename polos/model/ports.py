@@ -1,0 +1,119 @@
+"""What one floor needs of another that it must not import.
+
+``Effects`` is all that a workflow's steps know of the engine; ``Dispatcher`` sends hints;
+``WorkflowClient`` is what ``wf.run(client, …)`` needs of a client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from polos.model.records import (
+    Execution,
+    Hint,
+    Kind,
+    Micros,
+    StepRequest,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRequest:
+    """One call of ``ctx.step.invoke`` or ``invoke_and_wait``; the payload is encoded by now."""
+
+    key: str
+    workflow_id: str
+    payload: bytes
+    queue: str | None = None
+    concurrency_key: str | None = None
+    initial_state: bytes | None = None
+    run_timeout_seconds: float | None = None
+    result_type: Any = Any
+
+
+class Effects(Protocol):
+    """What a workflow's steps ask of the engine."""
+
+    def record(self, key: str, kind: Kind, make: Callable[[], Any]) -> Any:
+        """The recorded value of ``key``, or ``make()``, recorded. Returns without suspending."""
+
+    def now(self) -> Micros:
+        """The database's time, kept up by this machine's monotonic clock."""
+
+    async def run(self, request: StepRequest) -> Any:
+        """The value of a step, run at most until its checkpoint is there."""
+
+    async def wait_until(self, key: str, due: Callable[[], Micros]) -> None:
+        """Return when the time has come; ``due`` is asked only where nothing is recorded."""
+
+    async def invoke(self, request: ChildRequest) -> Execution:
+        """Start a child, exactly once."""
+
+    async def invoke_and_wait(self, request: ChildRequest) -> Any:
+        """Start a child, exactly once, and give its result."""
+
+
+class Dispatcher(Protocol):
+    """Sends hints to the workers."""
+
+    def dispatch(self, hints: Sequence[Hint]) -> int:
+        """Publish them; how many the broker took. Never raises for a broker that is away."""
+
+
+class WorkflowClient(Protocol):
+    """What workflows and handles need of a client."""
+
+    @property
+    def project_id(self) -> str: ...
+
+    @property
+    def max_value_bytes(self) -> int:
+        """The largest encoded value that is kept."""
+
+    def start(self, request: StartRequest) -> Execution:
+        """Write the execution and send its hint."""
+
+    def get(self, execution_id: str) -> Execution:
+        """The stored execution; raises ExecutionNotFound."""
+
+    def cancel(self, execution_id: str) -> bool:
+        """Cancel; False where it had ended already."""
+
+    def wait(self, execution_id: str, timeout: float | None) -> Execution:
+        """Block until it has ended; raises WorkflowTimeoutError."""
+
+    def wait_async(self, execution_id: str, timeout: float | None) -> Awaitable[Execution]:
+        """The same without blocking the loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """One start of a workflow from outside; payload and state are encoded and validated."""
+
+    workflow_id: str
+    payload: bytes
+    queue: str | None = None
+    priority: int | None = None
+    concurrency_key: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    idempotency_key: str | None = None
+    execution_id: str | None = None
+    initial_state: bytes | None = None
+    run_timeout_seconds: float | None = None
+    celery_options: bytes | None = None
+    known_to_celery: bool = False
+    dispatch: bool = True
+
+
+__all__ = [
+    "ChildRequest",
+    "Dispatcher",
+    "Effects",
+    "StartRequest",
+    "WorkflowClient",
+]

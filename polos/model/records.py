@@ -1,0 +1,271 @@
+"""The rows as the rest of Polos sees them: frozen, with aware times.
+
+Times inside are ``Micros``: whole microseconds since the epoch, UTC, by the database's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, NewType
+
+from polos.model.states import Status
+
+ExecutionId = NewType("ExecutionId", str)
+Micros = NewType("Micros", int)
+
+SECOND = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def micros(seconds: float) -> Micros:
+    """Seconds as microseconds."""
+    return Micros(round(seconds * SECOND))
+
+
+def as_datetime(moment: Micros) -> datetime:
+    """The aware datetime (UTC) of a moment."""
+    return _EPOCH + timedelta(microseconds=moment)
+
+
+def as_micros(moment: datetime) -> Micros:
+    """The moment of a datetime; a naive one means UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return Micros((aware - _EPOCH) // timedelta(microseconds=1))
+
+
+class Kind(StrEnum):
+    """What a checkpoint or a wait belongs to."""
+
+    STEP = "step"
+    TIMER = "wait"
+    UUID = "uuid"
+    NOW = "now"
+    RANDOM = "random"
+    INVOKE = "invoke"
+    CHILD = "invoke_and_wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as it is stored: the same text and type on the first pass and on every replay.
+
+    Attributes:
+        reason: the text.
+        error_type: qualified name of the exception.
+        step_key: the step it came from; empty for an error of the workflow's own code.
+        attempts: how often that step was tried.
+        traceback: for people; never part of what is raised again.
+    """
+
+    reason: str
+    error_type: str
+    step_key: str = ""
+    attempts: int = 0
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What one step came to.
+
+    Attributes:
+        turn: the execution's ``wakeups`` as its writer had seen them.
+        position: the order among the checkpoints of that turn; 0 is a completion from outside.
+        value: the encoded value; None where ``failure`` is set.
+        started_at: when its first attempt began, if it took any time.
+    """
+
+    step_key: str
+    kind: Kind
+    turn: int = 0
+    position: int = 0
+    value: bytes | None = None
+    failure: Failure | None = None
+    attempts: int = 1
+    started_at: Micros | None = None
+    created_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something an execution waits for.
+
+    Attributes:
+        kind: ``TIMER`` for a time, ``CHILD`` for a child, ``STEP`` for the back-off before a retry.
+        due_at: when it ends by itself.
+        target_id: the child's execution id.
+        attempts: of a step in back-off, how many attempts have failed.
+        failure: of a step in back-off, the last error.
+    """
+
+    step_key: str
+    kind: Kind
+    due_at: Micros | None = None
+    target_id: str | None = None
+    attempts: int = 0
+    failure: Failure | None = None
+    started_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewExecution:
+    """An execution that is about to be written, status ``queued``."""
+
+    id: ExecutionId
+    workflow_id: str
+    project_id: str
+    payload: bytes
+    queue: str | None = None
+    priority: int | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    deployment_id: str | None = None
+    concurrency_key: str | None = None
+    idempotency_key: str | None = None
+    initial_state: bytes | None = None
+    parent_execution_id: str | None = None
+    parent_step_key: str | None = None
+    root_execution_id: str | None = None
+    root_workflow_id: str | None = None
+    run_timeout_seconds: float | None = None
+    celery_options: bytes | None = None
+    known_to_celery: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One durable run of a workflow, as stored."""
+
+    id: ExecutionId
+    workflow_id: str
+    project_id: str
+    status: Status
+    payload: bytes
+    created_at: Micros
+    result: bytes | None = None
+    failure: Failure | None = None
+    queue: str | None = None
+    priority: int | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    deployment_id: str | None = None
+    initial_state: bytes | None = None
+    parent_execution_id: str | None = None
+    parent_step_key: str | None = None
+    parent_waits: bool = False
+    root_execution_id: str | None = None
+    root_workflow_id: str | None = None
+    celery_options: bytes | None = None
+    known_to_celery: bool = False
+    unannounced: bool = False
+    claims: int = 0
+    recoveries: int = 0
+    wakeups: int = 0
+    cancel_requested: bool = False
+    wake_at: Micros | None = None
+    started_at: Micros | None = None
+    finished_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What the broker carries: that an execution may have work.
+
+    Losing it delays, doubling it does nothing.
+
+    Attributes:
+        countdown: seconds until it is due.
+        reason: for people who read it in Flower.
+        celery_options: the kept options of the execution's first message, encoded.
+    """
+
+    execution_id: ExecutionId
+    workflow_id: str
+    queue: str | None = None
+    priority: int | None = None
+    countdown: float = 0.0
+    reason: str = "start"
+    celery_options: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claim that was won.
+
+    Attributes:
+        now: the database's time of the claim.
+        checkpoints: all that is recorded, in the order in which it was resolved.
+        waits: what was outstanding at the last park or checkpoint.
+    """
+
+    execution: Execution
+    token: str
+    now: Micros
+    checkpoints: tuple[Checkpoint, ...] = ()
+    waits: tuple[Wait, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a heartbeat learns of one execution that this process runs."""
+
+    token: str
+    held: bool
+    cancel_requested: bool = False
+    wakeups: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process that can hold leases; comparable for death only on the same boot and pid namespace.
+
+    Attributes:
+        worker: the Celery node name, for people.
+        started: the process's start time in clock ticks since boot.
+    """
+
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    started: int
+    worker: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.boot_id}/{self.pid_namespace}/{self.pid}/{self.started}"
+
+    @classmethod
+    def parse(cls, text: str) -> Owner:
+        """The owner that ``str`` gave; raises ValueError on anything else."""
+        boot_id, pid_namespace, pid, started = text.split("/")
+        return cls(boot_id, pid_namespace, int(pid), int(started))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What one worker tells the others, once a second.
+
+    Attributes:
+        idle: free slots; the demand that re-dispatch follows.
+        queues: the names of the queues it consumes.
+        workflows: the ids of the workflows whose code it has.
+    """
+
+    name: str
+    owner: str
+    slots: int
+    idle: int
+    queues: tuple[str, ...] = ()
+    workflows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepRequest:
+    """One call of ``ctx.step.run``."""
+
+    key: str
+    func: Any
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    policy: Any = None

@@ -1,0 +1,99 @@
+"""Settings: their names, defaults and units, and where they are found.
+
+Each field is ``polos_<name>`` in a Celery configuration and ``POLOS_<NAME>`` in the environment;
+the Celery configuration wins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from polos.errors import ConfigurationError
+
+HOME_NAME = ".polos"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that can be set.
+
+    Attributes:
+        broker_url: the broker; the embedded filesystem one where empty.
+        database_url: the store, a SQLAlchemy URL; the embedded SQLite where empty.
+        project_id: the namespace in the store.
+        deployment_id: a label to list executions by.
+        workflows: modules or files that define workflows, separated by commas.
+        auto_migrate: migrate a server database at start-up (the embedded one always is).
+        wait_threshold_seconds: shorter waits are slept in place, others park.
+        lease_seconds: how long a worker owns an execution without a sign of life.
+        countdown_horizon: seconds; nearer ends of waits get a message with a countdown.
+        foreign_grace: seconds that awaiting something outside of steps counts as work.
+        max_value_bytes: the largest encoded value that is kept.
+        max_recoveries: consecutive recoveries without a new checkpoint before giving up.
+        unwind_seconds: how long an ended attempt's tasks may take to clean up.
+        sqlite_synchronous: ``FULL``, or ``NORMAL`` (may lose the last commits when power fails).
+    """
+
+    broker_url: str = ""
+    database_url: str = ""
+    project_id: str = "default"
+    deployment_id: str = ""
+    workflows: str = ""
+    auto_migrate: bool = False
+    wait_threshold_seconds: float = 0.5
+    lease_seconds: float = 15.0
+    countdown_horizon: float = 30.0
+    foreign_grace: float = 10.0
+    max_value_bytes: int = 4 * 1024 * 1024
+    max_recoveries: int = 10
+    unwind_seconds: float = 5.0
+    sqlite_synchronous: str = "FULL"
+
+    @classmethod
+    def load(cls, conf: Mapping[str, Any] | None = None, **given: Any) -> Settings:
+        """Given values, then a Celery configuration, then the environment, then defaults."""
+        found: dict[str, Any] = {}
+        for field in fields(cls):
+            value = given.get(field.name)
+            if value is None and conf is not None:
+                value = conf.get(f"polos_{field.name}")
+            if value is None:
+                value = os.environ.get(f"POLOS_{field.name.upper()}")
+            if value not in (None, ""):
+                found[field.name] = _converted(field.name, value, field.default)
+        return replace(cls(), **found)
+
+
+def _converted(name: str, value: Any, default: Any) -> Any:
+    if isinstance(default, bool):
+        return str(value).lower() in {"1", "true", "yes", "on"}
+    try:
+        return type(default)(value)
+    except (TypeError, ValueError):
+        wanted = "a number" if isinstance(default, int | float) else "text"
+        raise ConfigurationError(
+            f"POLOS_{name.upper()} (polos_{name}) is {value!r}; it must be {wanted}"
+        ) from None
+
+
+def find_home(start: Path | None = None) -> Path:
+    """The folder of the embedded broker and database.
+
+    ``POLOS_HOME`` where set, else the nearest ``.polos`` from the current folder upwards, else a
+    new one in the current folder.
+    """
+    chosen = os.environ.get("POLOS_HOME")
+    here = Path(chosen).expanduser() if chosen else _nearest(start or Path.cwd())
+    here.mkdir(parents=True, exist_ok=True)
+    return here
+
+
+def _nearest(start: Path) -> Path:
+    for folder in (start, *start.parents):
+        if (folder / HOME_NAME).is_dir():
+            return folder / HOME_NAME
+    return start / HOME_NAME

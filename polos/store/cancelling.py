@@ -1,0 +1,92 @@
+"""Cancelling goes down to children, one transaction a level, and never up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from polos.model.records import Checkpoint, Hint, Kind
+from polos.model.states import CANCEL, ENDED, Status
+from polos.store.clock import now_micros
+from polos.store.database import Database
+from polos.store.executions import change
+from polos.store.outcomes import cancelled, end_in, lock, wake
+from polos.store.rows import execution_of
+from polos.store.schema import executions as table
+
+_cancel_unclaimed = (
+    change(CANCEL, cancel_descends=True).where(table.c.claims == 0).returning(table.c.id)
+)
+_request = (
+    update(table)
+    .where(table.c.id == bindparam("the_id"))
+    .values(cancel_requested_at=now_micros(), cancel_descends=True)
+)
+_find = select(table).where(
+    table.c.id == bindparam("the_id"), table.c.project_id == bindparam("project")
+)
+_open_children = select(table.c.id).where(
+    table.c.parent_execution_id == bindparam("the_id"),
+    table.c.status.not_in(sorted(ENDED)),
+    table.c.cancel_requested_at.is_(None),
+)
+_descending = (
+    select(table.c.id)
+    .where(table.c.project_id == bindparam("project"), table.c.cancel_descends)
+    .limit(bindparam("most"))
+)
+_descended = update(table).where(table.c.id == bindparam("the_id")).values(cancel_descends=False)
+
+
+def cancel(database: Database, project_id: str, execution_id: str) -> tuple[bool, tuple[Hint, ...]]:
+    """Cancel an execution and all below it.
+
+    One that never ran is cancelled at once; any other is told, so that its cleanup code can run.
+
+    Returns:
+        whether there was something to cancel, and the hints for those that have to hear of it.
+    """
+    found, hints = database.transaction(lambda it: _cancel_one(it, project_id, execution_id))
+    if not found:
+        return False, ()
+    return True, hints + descend(database, project_id, execution_id)
+
+
+def descend(database: Database, project_id: str, execution_id: str) -> tuple[Hint, ...]:
+    """Cancel the open children of a cancelled execution, theirs, and so on."""
+    hints: tuple[Hint, ...] = ()
+    for row in database.run(_open_children, {"the_id": execution_id}):
+        hints += cancel(database, project_id, row.id)[1]
+    database.run(_descended, {"the_id": execution_id})
+    return hints
+
+
+def finish_descents(database: Database, project_id: str, most: int) -> tuple[Hint, ...]:
+    """Go on where cancelling downwards was broken off."""
+    hints: tuple[Hint, ...] = ()
+    for row in database.run(_descending, {"project": project_id, "most": most}):
+        hints += descend(database, project_id, row.id)
+    return hints
+
+
+def _cancel_one(
+    connection: Connection, project_id: str, execution_id: str
+) -> tuple[bool, tuple[Hint, ...]]:
+    named: dict[str, Any] = {"the_id": execution_id}
+    found = connection.execute(_find, named | {"project": project_id}).one_or_none()
+    if found is None or Status(found.status).ended:
+        return False, ()
+    execution = execution_of(found)
+    if found.status == Status.QUEUED.value and found.claims == 0:
+        ending = Checkpoint("", Kind.CHILD, failure=cancelled(execution_id))
+        hints = end_in(connection, execution, _cancel_unclaimed, named, ending)
+        if hints is not None:
+            return True, hints
+    locked = lock(connection, execution_id)
+    if locked is None or Status(locked.status).ended:
+        return False, ()
+    if locked.cancel_requested_at is None:
+        connection.execute(_request, named)
+        return True, wake(connection, locked, "cancelled")
+    return True, ()

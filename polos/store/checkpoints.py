@@ -1,0 +1,140 @@
+"""What steps came to. A checkpoint is one statement that checks the lease and locks its row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Executable,
+    Integer,
+    String,
+    bindparam,
+    cast,
+    insert,
+    literal_column,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from polos.errors import LeaseLost
+from polos.model.records import Checkpoint
+from polos.store.clock import now_micros
+from polos.store.database import Database
+from polos.store.rows import checkpoint_of, failure_bytes
+from polos.store.schema import Blob, Key, checkpoints, executions
+
+_COLUMNS: tuple[tuple[str, Any], ...] = (
+    ("step_key", Key),
+    ("kind", String(32)),
+    ("turn", Integer),
+    ("position", Integer),
+    ("value", Blob),
+    ("failure", Blob),
+    ("attempts", Integer),
+    ("started_at", BigInteger),
+)
+_NAMES = ("execution_id", *(name for name, _ in _COLUMNS), "created_at")
+
+_holds_lease = select(executions.c.id).where(
+    executions.c.id == bindparam("the_id"), executions.c.lease_token == bindparam("the_token")
+)
+# Without the lock a zombie's insert lands after the next owner has loaded its checkpoints.
+fence = _holds_lease.with_for_update(read=True)
+
+_all = (
+    select(checkpoints)
+    .where(checkpoints.c.execution_id == bindparam("the_id"))
+    .order_by(checkpoints.c.turn, checkpoints.c.position)
+)
+_some = _all.where(checkpoints.c.step_key.in_(bindparam("keys", expanding=True)))
+
+
+@cache
+def _insert(dialect: str, rows: int) -> Executable:
+    """The fenced insert of so many rows; a key that is there already is left alone."""
+    fenced = fence.cte("fenced")
+    values = union_all(
+        *(
+            select(
+                # PostgreSQL takes an uncast parameter in a subquery for text.
+                *(
+                    cast(bindparam(f"{name}_{row}", type_=type_), type_).label(name)
+                    for name, type_ in _COLUMNS
+                )
+            )
+            for row in range(rows)
+        )
+    ).subquery("given")
+    source = select(fenced.c.id, *values.c, now_micros()).select_from(
+        fenced.join(values, literal_column("1") == literal_column("1"))
+    )
+    builder = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = builder(checkpoints).from_select(_NAMES, source, include_defaults=False)
+    return statement.on_conflict_do_nothing().returning(checkpoints.c.step_key)
+
+
+def commit(
+    database: Database, execution_id: str, token: str, rows: Sequence[Checkpoint]
+) -> Mapping[str, Checkpoint]:
+    """Commit checkpoints; those that another attempt had committed first are given back."""
+    statement = _insert(database.dialect, len(rows))
+    written = database.run(statement, _parameters(execution_id, token, rows))
+    return _adopted(database.run, execution_id, token, rows, len(written))
+
+
+def write(
+    connection: Connection, execution_id: str, token: str, rows: Sequence[Checkpoint]
+) -> Mapping[str, Checkpoint]:
+    """The same inside the caller's transaction."""
+    statement = _insert(connection.dialect.name, len(rows))
+    written = connection.execute(statement, _parameters(execution_id, token, rows)).all()
+    run = lambda query, values: connection.execute(query, values).all()  # noqa: E731
+    return _adopted(run, execution_id, token, rows, len(written))
+
+
+def write_outside(connection: Connection, execution_id: str, row: Checkpoint) -> None:
+    """Write a completion from outside; the caller has locked the execution's row."""
+    values = dict(zip(_NAMES, (execution_id, *_values(row), now_micros()), strict=True))
+    connection.execute(insert(checkpoints).values(values))
+
+
+def load(database: Database, execution_id: str) -> tuple[Checkpoint, ...]:
+    """All checkpoints, in the order in which they were resolved."""
+    return tuple(checkpoint_of(row) for row in database.run(_all, {"the_id": execution_id}))
+
+
+def _adopted(
+    run: Any, execution_id: str, token: str, rows: Sequence[Checkpoint], written: int
+) -> Mapping[str, Checkpoint]:
+    if written == len(rows):
+        return {}
+    if not run(_holds_lease, {"the_id": execution_id, "the_token": token}):
+        raise LeaseLost(execution_id)
+    found = run(_some, {"the_id": execution_id, "keys": [row.step_key for row in rows]})
+    return {row.step_key: checkpoint_of(row) for row in found}
+
+
+def _values(row: Checkpoint) -> tuple[Any, ...]:
+    return (
+        row.step_key,
+        row.kind.value,
+        row.turn,
+        row.position,
+        row.value,
+        failure_bytes(row.failure),
+        row.attempts,
+        row.started_at,
+    )
+
+
+def _parameters(execution_id: str, token: str, rows: Sequence[Checkpoint]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"the_id": execution_id, "the_token": token}
+    for number, row in enumerate(rows):
+        for (name, _), value in zip(_COLUMNS, _values(row), strict=True):
+            parameters[f"{name}_{number}"] = value
+    return parameters

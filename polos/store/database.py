@@ -1,0 +1,180 @@
+"""One engine, its transactions, and what a database's refusal means."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
+
+from polos.errors import ConfigurationError, StoreUnavailable
+from polos.model.settings import find_home
+
+T = TypeVar("T")
+Rows = Sequence[Row[Any]]
+
+log = logging.getLogger("polos.store")
+
+# PostgreSQL: serialization failure, deadlock; MySQL: deadlock, lock wait timeout.
+_RETRIED_STATES = frozenset({"40001", "40P01"})
+_RETRIED_CODES = frozenset({1205, 1213})
+_TRIES = 8
+_BUSY_SECONDS = 30
+
+
+class Database:
+    """A SQLAlchemy engine with the two ways in which Polos talks to it.
+
+    ``run`` sends one statement that commits by itself: one round trip. ``transaction`` runs a
+    function in one, again after a deadlock or a serialization failure.
+
+    Args:
+        url: a SQLAlchemy URL; the embedded SQLite database where empty.
+        synchronous: SQLite's ``PRAGMA synchronous``.
+        connections: how many are kept; more are made when needed and closed again.
+    """
+
+    def __init__(self, url: str = "", *, synchronous: str = "FULL", connections: int = 4) -> None:
+        self.embedded = not url
+        self._url = _parsed(url or embedded_url())
+        self.engine = _engine(self._url, synchronous, connections)
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite``, ``postgresql``, ``mysql`` or ``mariadb``."""
+        return self.engine.dialect.name
+
+    @property
+    def url(self) -> str:
+        """The URL without its password, for messages."""
+        return self._url.render_as_string(hide_password=True)
+
+    def run(
+        self,
+        statement: Executable,
+        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    ) -> Rows:
+        """Run one statement that commits by itself; its rows, if it gives any."""
+
+        def once() -> Rows:
+            with self._autocommit.connect() as connection:
+                result = connection.execute(statement, parameters)
+                return result.all() if result.returns_rows else ()
+
+        return self._retried(once)
+
+    def transaction(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in one transaction; it may be called again after a deadlock."""
+
+        def once() -> T:
+            with self.engine.begin() as connection:
+                return work(connection)
+
+        return self._retried(once)
+
+    def forget_connections(self) -> None:
+        """After a fork: leave the parent's connections to the parent."""
+        self.engine.dispose(close=False)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _retried(self, work: Callable[[], T]) -> T:
+        for tried in range(1, _TRIES + 1):
+            try:
+                return work()
+            except (OperationalError, InterfaceError) as error:
+                if not _is_conflict(error):
+                    raise StoreUnavailable(self.url, _first_line(error)) from error
+                if tried == _TRIES:
+                    raise
+            except DBAPIError as error:
+                if error.connection_invalidated:
+                    raise StoreUnavailable(self.url, _first_line(error)) from error
+                if tried == _TRIES or not _is_conflict(error):
+                    raise
+            time.sleep(random.random() * 0.01 * 2**tried)
+        raise AssertionError("unreachable")
+
+
+def embedded_url() -> str:
+    """The URL of the SQLite database in ``.polos/``."""
+    return f"sqlite:///{find_home() / 'polos.db'}"
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(
+            "POLOS_DATABASE_URL is no database URL; it looks like "
+            "postgresql+psycopg://user:password@host/name or sqlite:///file"
+        ) from None
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername in {"mysql", "mariadb"}:
+        return parsed.set(drivername=f"{parsed.drivername}+pymysql")
+    return parsed
+
+
+def _engine(url: URL, synchronous: str, connections: int) -> Engine:
+    options: dict[str, Any] = {"pool_size": connections, "max_overflow": -1}
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
+        if url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    elif backend == "postgresql" and "connect_timeout" not in url.query:
+        options["connect_args"] = {"connect_timeout": 5}
+    try:
+        engine = create_engine(url, **options)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        extra = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}.get(backend)
+        hint = f"; pip install 'polos[{extra}]'" if extra else ""
+        raise ConfigurationError(f"no driver for {url.drivername}: {error}{hint}") from error
+    if backend == "sqlite":
+        _prepare_sqlite(engine, synchronous)
+    return engine
+
+
+def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:
+        # pysqlite's own BEGIN comes late and is deferred: read-then-write updates get lost.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _is_conflict(error: DBAPIError) -> bool:
+    original = error.orig
+    state = getattr(original, "sqlstate", None)
+    code = original.args[0] if original is not None and original.args else None
+    busy = "database is locked" in str(original)
+    return state in _RETRIED_STATES or code in _RETRIED_CODES or busy
+
+
+def _first_line(error: DBAPIError) -> str:
+    lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
+    return lines[0] if lines else type(error.orig).__name__

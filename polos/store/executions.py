@@ -1,0 +1,181 @@
+"""The statements on executions: start, read, claim, and the one that changes a state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Update,
+    bindparam,
+    case,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from polos.errors import ExecutionExists
+from polos.model.records import Claimed, Execution, Micros, NewExecution, Owner, micros
+from polos.model.states import CLAIM, ENDED, Status, Transition
+from polos.store.clock import now_micros
+from polos.store.database import Database
+from polos.store.rows import execution_of, new_values
+from polos.store.schema import executions as table
+
+# The sweep sends a hint again when it was not claimed this long after it was sent.
+REDISPATCH_AFTER = micros(5)
+REDISPATCH_CAP = micros(300)
+
+_NO_LEASE: dict[str, Any] = {
+    "lease_token": None,
+    "lease_owner": None,
+    "lease_worker": None,
+    "lease_expires_at": None,
+}
+
+
+def change(
+    transition: Transition, *, which: ColumnElement[bool] | None = None, **values: Any
+) -> Update:
+    """The only way a status is written: from the states, and with the lease, that the table allows.
+
+    Parameters of the statement: ``the_id`` (unless ``which`` says which rows), and ``the_token``
+    for a fenced transition.
+    """
+    conditions = [
+        table.c.id == bindparam("the_id") if which is None else which,
+        table.c.status.in_(sorted(transition.sources)),
+    ]
+    if transition.fenced:
+        conditions.append(table.c.lease_token == bindparam("the_token"))
+    target = transition.target
+    fixed: dict[str, Any] = {"status": target.value}
+    if Status.RUNNING in transition.sources:
+        fixed |= _NO_LEASE
+    if target in ENDED:
+        # Celery has to store the end too; the sweep sends it again where that fails.
+        again = case((table.c.known_to_celery, now_micros() + REDISPATCH_AFTER), else_=null())
+        fixed |= {"finished_at": now_micros(), "dispatch_at": again, "wake_at": None}
+        fixed |= {"unannounced": table.c.known_to_celery, "dispatches": 0}
+    if target is Status.QUEUED:
+        fixed |= {"dispatch_at": now_micros() + REDISPATCH_AFTER, "wake_at": None, "dispatches": 0}
+    return update(table).where(*conditions).values(fixed | values)
+
+
+_insert = insert(table).values(
+    created_at=now_micros(),
+    dispatch_at=now_micros() + REDISPATCH_AFTER,
+    deadline_at=now_micros() + bindparam("run_timeout"),
+)
+_insert_returning = _insert.returning(table)
+_by_id = select(table).where(
+    table.c.id == bindparam("the_id"), table.c.project_id == bindparam("project")
+)
+_by_idempotency = select(table).where(
+    table.c.project_id == bindparam("project"),
+    table.c.workflow_id == bindparam("workflow"),
+    table.c.idempotency_key == bindparam("key"),
+)
+_ended = select(table).where(
+    table.c.id.in_(bindparam("ids", expanding=True)),
+    table.c.project_id == bindparam("project"),
+    table.c.status.in_(sorted(ENDED)),
+)
+_claim = (
+    change(
+        CLAIM,
+        lease_token=bindparam("token"),
+        lease_owner=bindparam("owner"),
+        lease_worker=bindparam("worker"),
+        lease_expires_at=now_micros() + bindparam("lease"),
+        claims=table.c.claims + 1,
+        started_at=func.coalesce(table.c.started_at, now_micros()),
+        dispatch_at=None,
+        dispatches=0,
+        wake_at=None,
+    )
+    .where(
+        table.c.project_id == bindparam("project"),
+        table.c.workflow_id == bindparam("workflow"),
+        or_(
+            table.c.status == Status.QUEUED.value,
+            table.c.wake_at <= now_micros() + bindparam("early"),
+        ),
+    )
+    .returning(table, now_micros().label("claimed_at"))
+)
+
+
+def insert_execution(
+    connection: Connection, new: NewExecution, *, parent_waits: bool = False
+) -> None:
+    """Write the row of a new execution in the caller's transaction."""
+    connection.execute(_insert, new_values(new, parent_waits=parent_waits))
+
+
+def start(database: Database, new: NewExecution) -> tuple[Execution, bool]:
+    """Write a new execution, or find the one with its idempotency key."""
+    try:
+        rows = database.run(_insert_returning, new_values(new))
+    except IntegrityError:
+        existing = _same_idempotency_key(database, new)
+        if existing is None:
+            raise ExecutionExists(new.id) from None
+        return existing, False
+    return execution_of(rows[0]), True
+
+
+def get(database: Database, project_id: str, execution_id: str) -> Execution | None:
+    """The execution, if this project has it."""
+    rows = database.run(_by_id, {"the_id": execution_id, "project": project_id})
+    return execution_of(rows[0]) if rows else None
+
+
+def ended(database: Database, project_id: str, ids: Sequence[str]) -> dict[str, Execution]:
+    """Those of the given executions that have ended."""
+    rows = database.run(_ended, {"ids": list(ids), "project": project_id})
+    return {row.id: execution_of(row) for row in rows}
+
+
+def claim(
+    database: Database,
+    project_id: str,
+    execution_id: str,
+    workflow_id: str,
+    owner: Owner,
+    lease: float,
+    early: float,
+) -> Claimed | None:
+    """Take the lease of an execution that is queued or due; one statement, one round trip."""
+    token = uuid4().hex
+    rows = database.run(
+        _claim,
+        {
+            "the_id": execution_id,
+            "project": project_id,
+            "workflow": workflow_id,
+            "token": token,
+            "owner": str(owner),
+            "worker": owner.worker,
+            "lease": micros(lease),
+            "early": micros(early),
+        },
+    )
+    if not rows:
+        return None
+    return Claimed(execution_of(rows[0]), token, Micros(rows[0].claimed_at))
+
+
+def _same_idempotency_key(database: Database, new: NewExecution) -> Execution | None:
+    if new.idempotency_key is None:
+        return None
+    key = {"project": new.project_id, "workflow": new.workflow_id, "key": new.idempotency_key}
+    rows = database.run(_by_idempotency, key)
+    return execution_of(rows[0]) if rows else None

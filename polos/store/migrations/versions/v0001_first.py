@@ -1,0 +1,208 @@
+"""The first schema."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import mysql
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_BINARY = mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
+KEY = sa.String(255).with_variant(_BINARY, "mysql", "mariadb")
+BLOB = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+
+
+def upgrade() -> None:
+    _executions()
+    _executions_indexes()
+    _leaders()
+    _workers()
+    _workflows()
+    _checkpoints()
+    _waits()
+
+
+def _executions() -> None:
+    op.create_table(
+        "polos_executions",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("project_id", KEY, nullable=False),
+        sa.Column("workflow_id", KEY, nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("payload", BLOB, nullable=False),
+        sa.Column("result", BLOB, nullable=True),
+        sa.Column("failure", BLOB, nullable=True),
+        sa.Column("queue", KEY, nullable=True),
+        sa.Column("priority", sa.Integer(), nullable=True),
+        sa.Column("session_id", KEY, nullable=True),
+        sa.Column("user_id", KEY, nullable=True),
+        sa.Column("deployment_id", KEY, nullable=True),
+        sa.Column("concurrency_key", KEY, nullable=True),
+        sa.Column("idempotency_key", KEY, nullable=True),
+        sa.Column("initial_state", BLOB, nullable=True),
+        sa.Column("parent_execution_id", KEY, nullable=True),
+        sa.Column("parent_step_key", KEY, nullable=True),
+        sa.Column("parent_waits", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("root_execution_id", KEY, nullable=True),
+        sa.Column("root_workflow_id", KEY, nullable=True),
+        sa.Column("deadline_at", sa.BigInteger(), nullable=True),
+        sa.Column("celery_options", BLOB, nullable=True),
+        sa.Column("known_to_celery", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("unannounced", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("claims", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("recoveries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("recovered_checkpoints", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("wakeups", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("cancel_requested_at", sa.BigInteger(), nullable=True),
+        sa.Column("cancel_descends", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("wake_at", sa.BigInteger(), nullable=True),
+        sa.Column("dispatch_at", sa.BigInteger(), nullable=True),
+        sa.Column("dispatches", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("lease_token", KEY, nullable=True),
+        sa.Column("lease_owner", KEY, nullable=True),
+        sa.Column("lease_worker", KEY, nullable=True),
+        sa.Column("lease_expires_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "(status = 'completed' AND result IS NOT NULL) OR (status <> 'completed' AND result IS NULL)",
+            name="polos_ck_result",
+        ),
+        sa.CheckConstraint(
+            "(status = 'failed' AND failure IS NOT NULL) OR (status <> 'failed' AND failure IS NULL)",
+            name="polos_ck_failure",
+        ),
+        sa.CheckConstraint(
+            "(status = 'running' AND lease_token IS NOT NULL AND lease_expires_at IS NOT NULL) OR (status <> 'running' AND lease_token IS NULL AND lease_expires_at IS NULL)",
+            name="polos_ck_lease",
+        ),
+        sa.CheckConstraint(
+            "(status IN ('cancelled', 'completed', 'failed') AND finished_at IS NOT NULL) OR (NOT status IN ('cancelled', 'completed', 'failed') AND finished_at IS NULL)",
+            name="polos_ck_finished",
+        ),
+        sa.CheckConstraint(
+            "status IN ('cancelled', 'completed', 'failed', 'queued', 'running', 'waiting')",
+            name="polos_ck_status",
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+
+
+def _executions_indexes() -> None:
+    op.create_index(
+        "polos_ix_descends",
+        "polos_executions",
+        ["cancel_descends"],
+        unique=False,
+        postgresql_where=sa.text("cancel_descends"),
+        sqlite_where=sa.text("cancel_descends"),
+    )
+    op.create_index(
+        "polos_ix_dispatch",
+        "polos_executions",
+        ["dispatch_at"],
+        unique=False,
+        postgresql_where=sa.text("dispatch_at IS NOT NULL"),
+        sqlite_where=sa.text("dispatch_at IS NOT NULL"),
+    )
+    op.create_index(
+        "polos_ix_lease",
+        "polos_executions",
+        ["lease_expires_at"],
+        unique=False,
+        postgresql_where=sa.text("lease_expires_at IS NOT NULL"),
+        sqlite_where=sa.text("lease_expires_at IS NOT NULL"),
+    )
+    op.create_index(
+        "polos_ix_parent",
+        "polos_executions",
+        ["parent_execution_id"],
+        unique=False,
+        postgresql_where=sa.text("parent_execution_id IS NOT NULL"),
+        sqlite_where=sa.text("parent_execution_id IS NOT NULL"),
+    )
+    op.create_index(
+        "polos_ux_idempotency",
+        "polos_executions",
+        ["project_id", "workflow_id", "idempotency_key"],
+        unique=True,
+        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+    )
+
+
+def _leaders() -> None:
+    op.create_table(
+        "polos_leaders",
+        sa.Column("project_id", KEY, nullable=False),
+        sa.Column("duty", KEY, nullable=False),
+        sa.Column("holder", KEY, nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", "duty"),
+    )
+
+
+def _workers() -> None:
+    op.create_table(
+        "polos_workers",
+        sa.Column("project_id", KEY, nullable=False),
+        sa.Column("name", KEY, nullable=False),
+        sa.Column("owner", KEY, nullable=False),
+        sa.Column("slots", sa.Integer(), nullable=False),
+        sa.Column("idle", sa.Integer(), nullable=False),
+        sa.Column("queues", sa.Text(), nullable=False),
+        sa.Column("workflows", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", "name"),
+    )
+
+
+def _workflows() -> None:
+    op.create_table(
+        "polos_workflows",
+        sa.Column("project_id", KEY, nullable=False),
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", "id"),
+    )
+
+
+def _checkpoints() -> None:
+    op.create_table(
+        "polos_checkpoints",
+        sa.Column("execution_id", KEY, nullable=False),
+        sa.Column("step_key", KEY, nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("value", BLOB, nullable=True),
+        sa.Column("failure", BLOB, nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("(value IS NULL) <> (failure IS NULL)", name="polos_ck_checkpoint"),
+        sa.ForeignKeyConstraint(["execution_id"], ["polos_executions.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("execution_id", "step_key"),
+    )
+
+
+def _waits() -> None:
+    op.create_table(
+        "polos_waits",
+        sa.Column("execution_id", KEY, nullable=False),
+        sa.Column("step_key", KEY, nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("target_id", KEY, nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("failure", BLOB, nullable=True),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("due_at IS NOT NULL OR target_id IS NOT NULL", name="polos_ck_wait"),
+        sa.ForeignKeyConstraint(["execution_id"], ["polos_executions.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("execution_id", "step_key"),
+    )

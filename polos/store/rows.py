@@ -1,0 +1,154 @@
+"""Rows to records, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from polos.codec import decode_failure, encode_failure
+from polos.model.records import (
+    Checkpoint,
+    Execution,
+    ExecutionId,
+    Failure,
+    Hint,
+    Kind,
+    NewExecution,
+    Wait,
+    micros,
+)
+from polos.model.states import Status
+
+SAME_NAME = (
+    "workflow_id",
+    "project_id",
+    "payload",
+    "created_at",
+    "result",
+    "queue",
+    "priority",
+    "session_id",
+    "user_id",
+    "deployment_id",
+    "initial_state",
+    "parent_execution_id",
+    "parent_step_key",
+    "parent_waits",
+    "root_execution_id",
+    "root_workflow_id",
+    "celery_options",
+    "known_to_celery",
+    "unannounced",
+    "claims",
+    "recoveries",
+    "wakeups",
+    "wake_at",
+    "started_at",
+    "finished_at",
+)
+
+
+def failure_of(data: bytes | None) -> Failure | None:
+    """The stored failure, if there is one."""
+    return None if data is None else decode_failure(data)
+
+
+def failure_bytes(failure: Failure | None) -> bytes | None:
+    """What is stored of a failure."""
+    return None if failure is None else encode_failure(failure)
+
+
+def execution_of(row: Row[Any]) -> Execution:
+    """The record of a whole row of ``polos_executions``."""
+    found = row._mapping
+    return Execution(
+        id=ExecutionId(found["id"]),
+        status=Status(found["status"]),
+        failure=failure_of(found["failure"]),
+        cancel_requested=found["cancel_requested_at"] is not None,
+        **{name: found[name] for name in SAME_NAME},
+    )
+
+
+def hint_of(row: Row[Any], reason: str, countdown: float = 0.0) -> Hint:
+    """The hint for an execution of which at least the hint's columns were read."""
+    found = row._mapping
+    return Hint(
+        execution_id=ExecutionId(found["id"]),
+        workflow_id=found["workflow_id"],
+        queue=found["queue"],
+        priority=found["priority"],
+        countdown=countdown,
+        reason=reason,
+        celery_options=found["celery_options"],
+    )
+
+
+def checkpoint_of(row: Row[Any]) -> Checkpoint:
+    """The record of a row of ``polos_checkpoints``."""
+    return Checkpoint(
+        step_key=row.step_key,
+        kind=Kind(row.kind),
+        turn=row.turn,
+        position=row.position,
+        value=row.value,
+        failure=failure_of(row.failure),
+        attempts=row.attempts,
+        started_at=row.started_at,
+        created_at=row.created_at,
+    )
+
+
+def wait_of(row: Row[Any]) -> Wait:
+    """The record of a row of ``polos_waits``."""
+    return Wait(
+        step_key=row.step_key,
+        kind=Kind(row.kind),
+        due_at=row.due_at,
+        target_id=row.target_id,
+        attempts=row.attempts,
+        failure=failure_of(row.failure),
+        started_at=row.started_at,
+    )
+
+
+def wait_values(execution_id: str, wait: Wait) -> dict[str, Any]:
+    """The columns of a wait."""
+    return {
+        "execution_id": execution_id,
+        "step_key": wait.step_key,
+        "kind": wait.kind.value,
+        "due_at": wait.due_at,
+        "target_id": wait.target_id,
+        "attempts": wait.attempts,
+        "failure": failure_bytes(wait.failure),
+        "started_at": wait.started_at,
+    }
+
+
+def new_values(new: NewExecution, *, parent_waits: bool = False) -> dict[str, Any]:
+    """The columns of a new execution, but for those that the database's clock gives."""
+    return {
+        "id": new.id,
+        "project_id": new.project_id,
+        "workflow_id": new.workflow_id,
+        "status": Status.QUEUED.value,
+        "payload": new.payload,
+        "queue": new.queue,
+        "priority": new.priority,
+        "session_id": new.session_id,
+        "user_id": new.user_id,
+        "deployment_id": new.deployment_id,
+        "concurrency_key": new.concurrency_key,
+        "idempotency_key": new.idempotency_key,
+        "initial_state": new.initial_state,
+        "parent_execution_id": new.parent_execution_id,
+        "parent_step_key": new.parent_step_key,
+        "parent_waits": parent_waits,
+        "root_execution_id": new.root_execution_id,
+        "root_workflow_id": new.root_workflow_id,
+        "celery_options": new.celery_options,
+        "known_to_celery": new.known_to_celery,
+        "run_timeout": None if new.run_timeout_seconds is None else micros(new.run_timeout_seconds),
+    }

@@ -1,0 +1,201 @@
+"""The tables. The migrations make them; a test holds the two against each other."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+)
+from sqlalchemy.dialects import mysql
+
+from polos.model.states import ENDED, Status
+
+SCHEMA = "0001"
+
+metadata = MetaData()
+
+# Ids and keys compare byte for byte; MySQL's default collations do not.
+_binary = mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
+Key = String(255).with_variant(_binary, "mysql", "mariadb")
+Blob = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+
+
+def _one_of(statuses: frozenset[Status]) -> str:
+    return ", ".join(f"'{status}'" for status in sorted(statuses))
+
+
+_ended = f"status IN ({_one_of(ENDED)})"
+_all = _one_of(frozenset(Status))
+
+executions = Table(
+    "polos_executions",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("project_id", Key, nullable=False),
+    Column("workflow_id", Key, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("payload", Blob, nullable=False),
+    Column("result", Blob),
+    Column("failure", Blob),
+    Column("queue", Key),
+    Column("priority", Integer),
+    Column("session_id", Key),
+    Column("user_id", Key),
+    Column("deployment_id", Key),
+    Column("concurrency_key", Key),
+    Column("idempotency_key", Key),
+    Column("initial_state", Blob),
+    Column("parent_execution_id", Key),
+    Column("parent_step_key", Key),
+    Column("parent_waits", Boolean, nullable=False, server_default=false()),
+    Column("root_execution_id", Key),
+    Column("root_workflow_id", Key),
+    Column("deadline_at", BigInteger),
+    Column("celery_options", Blob),
+    Column("known_to_celery", Boolean, nullable=False, server_default=false()),
+    Column("unannounced", Boolean, nullable=False, server_default=false()),
+    Column("claims", Integer, nullable=False, server_default="0"),
+    Column("recoveries", Integer, nullable=False, server_default="0"),
+    Column("recovered_checkpoints", Integer, nullable=False, server_default="0"),
+    Column("wakeups", Integer, nullable=False, server_default="0"),
+    Column("cancel_requested_at", BigInteger),
+    Column("cancel_descends", Boolean, nullable=False, server_default=false()),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("wake_at", BigInteger),
+    Column("dispatch_at", BigInteger),
+    Column("dispatches", Integer, nullable=False, server_default="0"),
+    Column("lease_token", Key),
+    Column("lease_owner", Key),
+    Column("lease_worker", Key),
+    Column("lease_expires_at", BigInteger),
+    CheckConstraint(f"status IN ({_all})", name="polos_ck_status"),
+    CheckConstraint(
+        f"({_ended} AND finished_at IS NOT NULL) OR (NOT {_ended} AND finished_at IS NULL)",
+        name="polos_ck_finished",
+    ),
+    CheckConstraint(
+        "(status = 'running' AND lease_token IS NOT NULL AND lease_expires_at IS NOT NULL) OR "
+        "(status <> 'running' AND lease_token IS NULL AND lease_expires_at IS NULL)",
+        name="polos_ck_lease",
+    ),
+    CheckConstraint(
+        "(status = 'completed' AND result IS NOT NULL) OR "
+        "(status <> 'completed' AND result IS NULL)",
+        name="polos_ck_result",
+    ),
+    CheckConstraint(
+        "(status = 'failed' AND failure IS NOT NULL) OR (status <> 'failed' AND failure IS NULL)",
+        name="polos_ck_failure",
+    ),
+)
+
+Index(
+    "polos_ix_dispatch",
+    executions.c.dispatch_at,
+    postgresql_where=executions.c.dispatch_at.is_not(None),
+    sqlite_where=executions.c.dispatch_at.is_not(None),
+)
+Index(
+    "polos_ix_lease",
+    executions.c.lease_expires_at,
+    postgresql_where=executions.c.lease_expires_at.is_not(None),
+    sqlite_where=executions.c.lease_expires_at.is_not(None),
+)
+Index(
+    "polos_ix_parent",
+    executions.c.parent_execution_id,
+    postgresql_where=executions.c.parent_execution_id.is_not(None),
+    sqlite_where=executions.c.parent_execution_id.is_not(None),
+)
+Index(
+    "polos_ix_descends",
+    executions.c.cancel_descends,
+    postgresql_where=executions.c.cancel_descends,
+    sqlite_where=executions.c.cancel_descends,
+)
+Index(
+    "polos_ux_idempotency",
+    executions.c.project_id,
+    executions.c.workflow_id,
+    executions.c.idempotency_key,
+    unique=True,
+    postgresql_where=executions.c.idempotency_key.is_not(None),
+    sqlite_where=executions.c.idempotency_key.is_not(None),
+)
+
+checkpoints = Table(
+    "polos_checkpoints",
+    metadata,
+    Column(
+        "execution_id", Key, ForeignKey("polos_executions.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("step_key", Key, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("value", Blob),
+    Column("failure", Blob),
+    Column("attempts", Integer, nullable=False),
+    Column("started_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint("(value IS NULL) <> (failure IS NULL)", name="polos_ck_checkpoint"),
+)
+
+waits = Table(
+    "polos_waits",
+    metadata,
+    Column(
+        "execution_id", Key, ForeignKey("polos_executions.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("step_key", Key, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("due_at", BigInteger),
+    Column("target_id", Key),
+    Column("attempts", Integer, nullable=False),
+    Column("failure", Blob),
+    Column("started_at", BigInteger),
+    CheckConstraint("due_at IS NOT NULL OR target_id IS NOT NULL", name="polos_ck_wait"),
+)
+
+workers = Table(
+    "polos_workers",
+    metadata,
+    Column("project_id", Key, primary_key=True),
+    Column("name", Key, primary_key=True),
+    Column("owner", Key, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("idle", Integer, nullable=False),
+    Column("queues", Text, nullable=False),
+    Column("workflows", Text, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+
+workflows = Table(
+    "polos_workflows",
+    metadata,
+    Column("project_id", Key, primary_key=True),
+    Column("id", Key, primary_key=True),
+    Column("seen_at", BigInteger, nullable=False),
+)
+
+leaders = Table(
+    "polos_leaders",
+    metadata,
+    Column("project_id", Key, primary_key=True),
+    Column("duty", Key, primary_key=True),
+    Column("holder", Key, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)

@@ -1,0 +1,294 @@
+"""The storage contract, kept by a SQL database, for one project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.exc import IntegrityError
+
+from polos.errors import ExecutionExists, LeaseLost
+from polos.model.outcome import Outcome
+from polos.model.records import (
+    Checkpoint,
+    Claimed,
+    Execution,
+    Hint,
+    NewExecution,
+    Owner,
+    Renewal,
+    Wait,
+    WorkerReport,
+)
+from polos.model.settings import Settings
+from polos.store import cancelling, checkpoints, executions, outcomes, sweeping, waits, workers
+from polos.store.database import Database
+from polos.store.migrate import ensure_schema
+from polos.store.schema import executions as table
+
+_wakeups = select(table.c.wakeups, table.c.cancel_requested_at).where(
+    table.c.id == bindparam("the_id"), table.c.lease_token == bindparam("the_token")
+)
+
+
+class SqlStore:
+    """Executions, checkpoints and waits of one project in one database.
+
+    Args:
+        database: where they are.
+        project_id: only executions of this project are seen.
+        early: seconds before its time at which a wait may already be claimed.
+        horizon: seconds before its time at which a parked execution's hint is sent.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        project_id: str = "default",
+        *,
+        early: float = 0.5,
+        horizon: float = 30.0,
+    ) -> None:
+        self.database = database
+        self.project_id = project_id
+        self._early = early
+        self._horizon = horizon
+
+    @classmethod
+    def open(cls, settings: Settings, *, connections: int = 4) -> SqlStore:
+        """The store of these settings, its schema checked, and made where that is wished.
+
+        Raises:
+            StoreUnavailable: the database can't be reached.
+            SchemaError: it has an older schema, or none.
+        """
+        database = Database(
+            settings.database_url,
+            synchronous=settings.sqlite_synchronous,
+            connections=connections,
+        )
+        own = database.dialect == "sqlite"
+        ensure_schema(database, migrate=own or settings.auto_migrate)
+        return cls(
+            database,
+            settings.project_id,
+            early=settings.wait_threshold_seconds,
+            horizon=settings.countdown_horizon,
+        )
+
+    @property
+    def resolution(self) -> int:
+        """The microseconds by which the database's clock may lag behind."""
+        return 1000 if self.database.dialect == "sqlite" else 1
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.database.close()
+
+    def start(self, execution: NewExecution) -> tuple[Execution, bool]:
+        """Write an execution; with a taken idempotency key, give the one that has it and False."""
+        return executions.start(self.database, execution)
+
+    def get(self, execution_id: str) -> Execution | None:
+        """The execution, if this project has it."""
+        return executions.get(self.database, self.project_id, execution_id)
+
+    def ended(self, execution_ids: Sequence[str]) -> dict[str, Execution]:
+        """Those of the given that have ended."""
+        return executions.ended(self.database, self.project_id, execution_ids)
+
+    def claim(
+        self, execution_id: str, workflow_id: str, owner: Owner, lease: float
+    ) -> Claimed | None:
+        """Take the lease (seconds) of an execution that is queued or due; None where it is not."""
+        return executions.claim(
+            self.database, self.project_id, execution_id, workflow_id, owner, lease, self._early
+        )
+
+    def load(self, execution_id: str) -> tuple[tuple[Checkpoint, ...], tuple[Wait, ...]]:
+        """All checkpoints in their order, and the waits that have none yet."""
+        # In this order: a wait that ends between the two is then seen as a checkpoint next time.
+        pending = waits.load(self.database, execution_id)
+        return checkpoints.load(self.database, execution_id), pending
+
+    def seen(self, execution_id: str, token: str) -> tuple[int, bool]:
+        """The execution's wakeups, and whether its cancellation was asked for.
+
+        Raises:
+            LeaseLost: the token no longer holds the lease.
+        """
+        rows = self.database.run(_wakeups, {"the_id": execution_id, "the_token": token})
+        if not rows:
+            raise LeaseLost(execution_id)
+        return rows[0].wakeups, rows[0].cancel_requested_at is not None
+
+    def checkpoint(
+        self,
+        execution_id: str,
+        token: str,
+        rows: Sequence[Checkpoint],
+        pending: Sequence[Wait] = (),
+    ) -> Mapping[str, Checkpoint]:
+        """Commit checkpoints; those that are there already are not written but given back.
+
+        Raises:
+            LeaseLost: the token no longer holds the lease; nothing was written.
+        """
+        if not pending:
+            return checkpoints.commit(self.database, execution_id, token, rows)
+
+        def work(connection: Connection) -> Mapping[str, Checkpoint]:
+            adopted = checkpoints.write(connection, execution_id, token, rows)
+            waits.add(connection, execution_id, pending)
+            return adopted
+
+        return self.database.transaction(work)
+
+    def keep_wait(self, execution_id: str, token: str, wait: Wait) -> None:
+        """Commit a wait in the place of the one of its key.
+
+        Raises:
+            LeaseLost: the token no longer holds the lease; nothing was written.
+        """
+
+        def work(connection: Connection) -> None:
+            self._check_lease(connection, execution_id, token)
+            waits.keep(connection, execution_id, wait)
+
+        self.database.transaction(work)
+
+    def start_child(
+        self, parent_id: str, token: str, child: NewExecution, row: Checkpoint | Wait
+    ) -> Execution:
+        """Write a child with its parent's checkpoint or wait, in one transaction.
+
+        Raises:
+            LeaseLost: the token no longer holds the parent's lease; nothing was written.
+            ExecutionExists: the child's id is taken by another execution.
+        """
+
+        def work(connection: Connection) -> None:
+            self._check_lease(connection, parent_id, token)
+            awaited = isinstance(row, Wait)
+            executions.insert_execution(connection, child, parent_waits=awaited)
+            if isinstance(row, Wait):
+                waits.add(connection, parent_id, [row])
+            else:
+                checkpoints.write(connection, parent_id, token, [row])
+
+        try:
+            self.database.transaction(work)
+        except IntegrityError:
+            # The commit went through before, its answer did not.
+            written = self.get(child.id)
+            key = (child.parent_execution_id, child.parent_step_key)
+            if written is None or (written.parent_execution_id, written.parent_step_key) != key:
+                raise ExecutionExists(child.id) from None
+            return written
+        stored = self.get(child.id)
+        if stored is None:
+            raise ExecutionExists(child.id)
+        return stored
+
+    def commit(
+        self,
+        execution: Execution,
+        token: str,
+        outcome: Outcome,
+        *,
+        rows: Sequence[Checkpoint] = (),
+        has_waits: bool = True,
+    ) -> tuple[Hint, ...] | None:
+        """Commit how an attempt ended, with ``rows`` that have no checkpoint of their own yet.
+
+        Gives the hints for those it woke, or None for a park that is stale.
+
+        Raises:
+            LeaseLost: the token no longer holds the lease; nothing was written.
+        """
+        return outcomes.commit(
+            self.database,
+            execution,
+            token,
+            outcome,
+            rows=rows,
+            has_waits=has_waits,
+            horizon=self._horizon,
+        )
+
+    def release(self, execution_id: str, token: str) -> None:
+        """Give the lease back, the execution being claimable at once by others."""
+        outcomes.release(self.database, execution_id, token)
+
+    def cancel(self, execution_id: str) -> tuple[bool, tuple[Hint, ...]]:
+        """Cancel an execution and its open children; False where it had ended."""
+        return cancelling.cancel(self.database, self.project_id, execution_id)
+
+    def finish_descents(self, most: int) -> tuple[Hint, ...]:
+        """Go on where cancelling downwards was broken off."""
+        return cancelling.finish_descents(self.database, self.project_id, most)
+
+    def wake_due(self, most: int) -> tuple[Hint, ...]:
+        """Queue the waiting executions whose time has come."""
+        return sweeping.wake_due(self.database, self.project_id, self._early, most)
+
+    def send_ahead(self, most: int) -> tuple[Hint, ...]:
+        """Hints with a countdown for the waits that end soon."""
+        return sweeping.send_ahead(self.database, self.project_id, self._early, most)
+
+    def redispatch(self, most: int) -> tuple[Hint, ...]:
+        """Hints, oldest first, for executions that nobody claimed."""
+        return sweeping.redispatch(self.database, self.project_id, most)
+
+    def renew(self, leases: Sequence[tuple[str, str]], lease: float) -> tuple[Renewal, ...]:
+        """Prolong leases, given as (execution id, token)."""
+        return sweeping.renew(self.database, leases, lease)
+
+    def renew_owner(self, owner: str, lease: float) -> None:
+        """Prolong all leases of one process."""
+        sweeping.renew_owner(self.database, owner, lease)
+
+    def owners(self) -> tuple[str, ...]:
+        """Who holds leases."""
+        return sweeping.owners(self.database, self.project_id)
+
+    def lost(self, dead: Sequence[str], *, trust_expiry: bool) -> tuple[tuple[Execution, str], ...]:
+        """Running executions whose worker is gone, with their lost tokens."""
+        return sweeping.lost(self.database, self.project_id, dead, trust_expiry=trust_expiry)
+
+    def reclaim(self, execution: Execution, token: str, max_recoveries: int) -> tuple[Hint, ...]:
+        """Queue an execution whose worker is gone, or fail it after too many recoveries."""
+        return sweeping.reclaim(self.database, execution, token, max_recoveries)
+
+    def announced(self, execution_id: str) -> None:
+        """Celery has stored the end, and sent what follows it."""
+        sweeping.announced(self.database, execution_id)
+
+    def report(self, worker: WorkerReport) -> None:
+        """Say that a worker lives, and what it could take."""
+        workers.report(self.database, self.project_id, worker)
+
+    def sign_off(self, name: str, holder: str) -> None:
+        """Say that a worker stops."""
+        workers.sign_off(self.database, self.project_id, name, holder)
+
+    def alive(self, within: float) -> tuple[WorkerReport, ...]:
+        """The workers that reported within so many seconds."""
+        return workers.alive(self.database, self.project_id, within)
+
+    def lead(self, duty: str, holder: str, seconds: float) -> bool:
+        """Take, or keep, a duty for so many seconds."""
+        return workers.lead(self.database, self.project_id, duty, holder, seconds)
+
+    def register_workflows(self, ids: Iterable[str]) -> None:
+        """Remember that a worker has these workflows."""
+        workers.register_workflows(self.database, self.project_id, ids)
+
+    def known_workflows(self) -> frozenset[str]:
+        """The ids of all workflows that some worker has had."""
+        return workers.known_workflows(self.database, self.project_id)
+
+    def _check_lease(self, connection: Connection, execution_id: str, token: str) -> None:
+        named = {"the_id": execution_id, "the_token": token}
+        if connection.execute(checkpoints.fence, named).one_or_none() is None:
+            raise LeaseLost(execution_id)

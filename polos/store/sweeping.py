@@ -1,0 +1,240 @@
+"""What the keeper and the sweep ask of the store; each function is one duty or one heartbeat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from polos.model.records import (
+    SECOND,
+    Checkpoint,
+    Execution,
+    Failure,
+    Hint,
+    Kind,
+    Renewal,
+    micros,
+)
+from polos.model.states import GIVE_UP, RECLAIM, WAKE, Status
+from polos.store.clock import now_micros
+from polos.store.database import Database
+from polos.store.executions import REDISPATCH_AFTER, REDISPATCH_CAP, change
+from polos.store.outcomes import end_in
+from polos.store.rows import execution_of, failure_bytes, hint_of
+from polos.store.schema import checkpoints
+from polos.store.schema import executions as table
+
+_DOUBLINGS = 6
+
+
+def _some(*conditions: ColumnElement[bool]) -> Select[Any]:
+    return (
+        select(table.c.id)
+        .where(table.c.project_id == bindparam("project"), *conditions)
+        .order_by(table.c.dispatch_at)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+
+
+_to_send = table.c.dispatch_at <= now_micros()
+_waiting = table.c.status == Status.WAITING.value
+_queued = table.c.status == Status.QUEUED.value
+_near = table.c.wake_at <= now_micros() + bindparam("early")
+
+_wake_due = change(WAKE, which=table.c.id.in_(_some(_to_send, _waiting, _near))).returning(table)
+_send_ahead = (
+    update(table)
+    .where(table.c.id.in_(_some(_to_send, _waiting, ~_near)))
+    .values(dispatch_at=table.c.wake_at + SECOND)
+    .returning(table, (table.c.wake_at - now_micros()).label("ahead"))
+)
+_redispatch = (
+    update(table)
+    .where(table.c.id.in_(_some(_to_send, or_(_queued, table.c.unannounced))))
+    .values(
+        dispatches=table.c.dispatches + 1,
+        dispatch_at=now_micros()
+        + case(
+            (table.c.dispatches >= _DOUBLINGS, literal(REDISPATCH_CAP)),
+            else_=literal(REDISPATCH_AFTER).bitwise_lshift(table.c.dispatches),
+        ),
+    )
+    .returning(table)
+)
+_renew = (
+    update(table)
+    .where(
+        table.c.id.in_(
+            select(table.c.id)
+            .where(table.c.lease_token.in_(bindparam("tokens", expanding=True)))
+            .where(table.c.id.in_(bindparam("ids", expanding=True)))
+            .with_for_update(skip_locked=True, key_share=True)
+        )
+    )
+    .values(lease_expires_at=now_micros() + bindparam("lease"))
+)
+_held = select(table.c.lease_token, table.c.cancel_requested_at, table.c.wakeups).where(
+    table.c.id.in_(bindparam("ids", expanding=True)),
+    table.c.lease_token.in_(bindparam("tokens", expanding=True)),
+)
+_renew_owner = (
+    update(table)
+    .where(
+        table.c.id.in_(
+            select(table.c.id)
+            .where(table.c.lease_owner == bindparam("owner"), table.c.lease_expires_at.is_not(None))
+            .with_for_update(skip_locked=True, key_share=True)
+        )
+    )
+    .values(lease_expires_at=now_micros() + bindparam("lease"))
+)
+_owners = (
+    select(table.c.lease_owner)
+    .where(table.c.project_id == bindparam("project"), table.c.lease_expires_at.is_not(None))
+    .distinct()
+)
+_lost = select(table).where(
+    table.c.project_id == bindparam("project"),
+    table.c.lease_expires_at.is_not(None),
+    or_(
+        table.c.lease_expires_at < now_micros() - bindparam("grace"),
+        table.c.lease_owner.in_(bindparam("dead", expanding=True)),
+    ),
+)
+_reclaim = (
+    change(RECLAIM, recoveries=bindparam("count"), recovered_checkpoints=bindparam("done"))
+    .where(table.c.lease_token == bindparam("lost"))
+    .returning(table)
+)
+_give_up = (
+    change(GIVE_UP, failure=bindparam("the_failure"))
+    .where(table.c.lease_token == bindparam("lost"))
+    .returning(table.c.id)
+)
+_progress = select(func.count(), func.max(checkpoints.c.step_key)).where(
+    checkpoints.c.execution_id == bindparam("the_id")
+)
+_announced = (
+    update(table)
+    .where(table.c.id == bindparam("the_id"), table.c.unannounced)
+    .values(unannounced=False, dispatch_at=None)
+)
+# A lease that this process must not judge by its expiry: a century.
+_NEVER = micros(3_200_000_000)
+
+
+def wake_due(database: Database, project_id: str, early: float, most: int) -> tuple[Hint, ...]:
+    """Queue the waiting executions whose time has come; their hints."""
+    named = {"project": project_id, "early": micros(early), "most": most}
+    return tuple(hint_of(row, "wait ended") for row in database.run(_wake_due, named))
+
+
+def send_ahead(database: Database, project_id: str, early: float, most: int) -> tuple[Hint, ...]:
+    """Hints with a countdown for the waits that end soon."""
+    named = {"project": project_id, "early": micros(early), "most": most}
+    rows = database.run(_send_ahead, named)
+    return tuple(hint_of(row, "wait ends", max(0.0, row.ahead / SECOND)) for row in rows)
+
+
+def redispatch(database: Database, project_id: str, most: int) -> tuple[Hint, ...]:
+    """Hints, oldest first, each with a growing back-off.
+
+    For executions that nobody claimed, and for ends that Celery has not stored: a chain or a
+    result waits for those.
+    """
+    rows = database.run(_redispatch, {"project": project_id, "most": most})
+    return tuple(hint_of(row, "sent again") for row in rows)
+
+
+def renew(
+    database: Database, leases: Sequence[tuple[str, str]], lease: float
+) -> tuple[Renewal, ...]:
+    """Prolong leases, given as (execution id, token), by ``lease`` seconds from now.
+
+    A row that somebody has locked is skipped: the next heartbeat comes in time.
+    """
+    named = {"ids": [pair[0] for pair in leases], "tokens": [pair[1] for pair in leases]}
+    database.run(_renew, named | {"lease": micros(lease)})
+    held = {row.lease_token: row for row in database.run(_held, named)}
+    return tuple(
+        Renewal(token, True, held[token].cancel_requested_at is not None, held[token].wakeups)
+        if token in held
+        else Renewal(token, False)
+        for _, token in leases
+    )
+
+
+def renew_owner(database: Database, owner: str, lease: float) -> None:
+    """Prolong all leases of a process that lives but can't speak for itself."""
+    database.run(_renew_owner, {"owner": owner, "lease": micros(lease)})
+
+
+def owners(database: Database, project_id: str) -> tuple[str, ...]:
+    """Who holds leases."""
+    return tuple(row.lease_owner for row in database.run(_owners, {"project": project_id}))
+
+
+def lost(
+    database: Database, project_id: str, dead: Sequence[str], *, trust_expiry: bool
+) -> tuple[tuple[Execution, str], ...]:
+    """Running executions whose worker is gone, each with the token of its lost lease.
+
+    Args:
+        dead: owners known to be dead.
+        trust_expiry: whether leases that ran out count; not so shortly after an outage.
+    """
+    named = {"project": project_id, "dead": list(dead), "grace": 0 if trust_expiry else _NEVER}
+    rows = database.run(_lost, named)
+    return tuple((execution_of(row), row.lease_token) for row in rows)
+
+
+def reclaim(
+    database: Database, execution: Execution, token: str, max_recoveries: int
+) -> tuple[Hint, ...]:
+    """Queue an execution whose worker is gone, or fail it after too many recoveries in a row."""
+
+    def work(connection: Connection) -> tuple[Hint, ...]:
+        named: dict[str, Any] = {"the_id": execution.id, "lost": token}
+        done = connection.execute(_progress, named).one()[0]
+        before = connection.execute(
+            select(table.c.recovered_checkpoints).where(table.c.id == execution.id)
+        ).scalar_one()
+        stuck = execution.recoveries > 0 and before == done
+        count = execution.recoveries + 1 if stuck else 1
+        if count <= max_recoveries:
+            rows = connection.execute(_reclaim, named | {"count": count, "done": done}).all()
+            return tuple(hint_of(row, "worker lost") for row in rows)
+        failure = _poisoned(max_recoveries, done)
+        ending = Checkpoint("", Kind.CHILD, failure=failure)
+        values = named | {"the_failure": failure_bytes(failure)}
+        return end_in(connection, execution, _give_up, values, ending) or ()
+
+    return database.transaction(work)
+
+
+def announced(database: Database, execution_id: str) -> None:
+    """Celery has stored the end, and sent what follows it."""
+    database.run(_announced, {"the_id": execution_id})
+
+
+def _poisoned(max_recoveries: int, done: int) -> Failure:
+    return Failure(
+        f"its worker died {max_recoveries + 1} times in a row without a new checkpoint, after "
+        f"{done} of them; look for a crash or lack of memory in the step that follows, then start "
+        "it again",
+        "ExecutionPoisoned",
+    )

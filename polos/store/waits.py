@@ -1,0 +1,70 @@
+"""What executions wait for: one row each, of its own kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from polos.model.records import Wait
+from polos.store.database import Database
+from polos.store.rows import wait_of, wait_values
+from polos.store.schema import checkpoints, waits
+
+_all = (
+    select(waits)
+    .where(waits.c.execution_id == bindparam("the_id"))
+    .where(
+        ~select(checkpoints.c.step_key)
+        .where(
+            checkpoints.c.execution_id == waits.c.execution_id,
+            checkpoints.c.step_key == waits.c.step_key,
+        )
+        .exists()
+    )
+)
+_one = select(waits).where(
+    waits.c.execution_id == bindparam("the_id"), waits.c.step_key == bindparam("key")
+)
+_insert = insert(waits)
+_delete_some = delete(waits).where(
+    waits.c.execution_id == bindparam("the_id"),
+    waits.c.step_key.in_(bindparam("keys", expanding=True)),
+)
+_delete_all = delete(waits).where(waits.c.execution_id == bindparam("the_id"))
+
+
+def load(database: Database, execution_id: str) -> tuple[Wait, ...]:
+    """All waits that have no checkpoint yet."""
+    return tuple(wait_of(row) for row in database.run(_all, {"the_id": execution_id}))
+
+
+def find(connection: Connection, execution_id: str, step_key: str) -> Wait | None:
+    """The wait of one key."""
+    row = connection.execute(_one, {"the_id": execution_id, "key": step_key}).one_or_none()
+    return None if row is None else wait_of(row)
+
+
+def add(connection: Connection, execution_id: str, rows: Sequence[Wait]) -> None:
+    """Write waits that are not there yet."""
+    if rows:
+        values: list[dict[str, Any]] = [wait_values(execution_id, row) for row in rows]
+        connection.execute(_insert, values)
+
+
+def keep(connection: Connection, execution_id: str, wait: Wait) -> None:
+    """Write a wait in the place of the one of its key."""
+    forget(connection, execution_id, [wait.step_key])
+    add(connection, execution_id, [wait])
+
+
+def forget(connection: Connection, execution_id: str, keys: Sequence[str]) -> None:
+    """Delete the waits of some keys."""
+    if keys:
+        connection.execute(_delete_some, {"the_id": execution_id, "keys": list(keys)})
+
+
+def forget_all(connection: Connection, execution_id: str) -> None:
+    """Delete all waits of an execution."""
+    connection.execute(_delete_all, {"the_id": execution_id})

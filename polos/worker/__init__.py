@@ -1,0 +1,1 @@
+"""What programs use: clients, workers, and both in one."""

@@ -1,0 +1,77 @@
+"""A Celery worker in a thread of this process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from celery import Celery
+from celery.worker import WorkController, state
+
+log = logging.getLogger("polos.worker")
+
+
+class ThreadWorker:
+    """Runs a real Celery worker, with the threads pool, beside the caller's own code.
+
+    Args:
+        app: the Celery app, with Polos bound to it.
+        concurrency: how many executions run at once.
+        hostname: its node name.
+        queues: the queues that it consumes; the app's own where empty.
+        on_exit: called when it has ended, by whatever reason.
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        concurrency: int,
+        hostname: str,
+        queues: Sequence[str] = (),
+        on_exit: Callable[[], None] | None = None,
+    ) -> None:
+        self._ready = threading.Event()
+        self._on_exit = on_exit
+        self._app = app
+        self._options: dict[str, Any] = {
+            "concurrency": concurrency,
+            "pool": "threads",
+            "hostname": hostname,
+            "queues": list(queues) or None,
+            "without_gossip": True,
+            "without_mingle": True,
+            "ready_callback": lambda _consumer: self._ready.set(),
+        }
+        self._worker: Any = None
+        self._thread = threading.Thread(target=self._run, name="polos-worker", daemon=True)
+
+    def start(self, timeout: float) -> None:
+        """Start, and return when it takes work, or has failed, or after ``timeout`` seconds."""
+        self._app.finalize()
+        # The flags that stop a worker belong to the process; an earlier one may have left them.
+        state.should_stop = state.should_terminate = None
+        self._worker = WorkController(app=self._app, **self._options)
+        self._thread.start()
+        if not self._ready.wait(timeout):
+            log.warning("the worker has not reached its broker within %g s; it goes on", timeout)
+
+    def stop(self, timeout: float) -> None:
+        """Take no more work, finish what runs, and end; at most ``timeout`` seconds."""
+        if not self._thread.is_alive():
+            return
+        state.should_stop = 0
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            state.should_terminate = 0
+            self._thread.join(timeout)
+        state.should_stop = state.should_terminate = None
+
+    def _run(self) -> None:
+        try:
+            self._worker.start()
+        finally:
+            self._ready.set()
+            if self._on_exit is not None:
+                self._on_exit()

@@ -1,0 +1,135 @@
+"""``Worker``: runs workflows until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+from polos.binding.app_factory import make_app
+from polos.binding.bound import Bound
+from polos.definition.registry import Registry
+from polos.definition.workflow import Workflow
+from polos.errors import ConfigurationError
+from polos.worker.client import PolosClient
+from polos.worker.thread_worker import ThreadWorker
+
+log = logging.getLogger("polos.worker")
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 30.0
+
+
+class Worker:
+    """A real Celery worker in this process, with the threads pool.
+
+    Its broker and store are the client's: from the environment, or the nearest ``.polos/``. For
+    more than one process run ``celery -A polos.celery_app worker`` instead.
+
+    Args:
+        client: whose broker, store and project it serves.
+        deployment_id: a label.
+        workflows: those that it runs; it takes no others.
+        max_concurrent_workflows: executions at once; the number of processors, at least 4.
+
+    Example::
+
+        worker = Worker(client=PolosClient(), workflows=[simple_workflow])
+        await worker.run()
+    """
+
+    def __init__(
+        self,
+        client: PolosClient,
+        deployment_id: str | None = None,
+        workflows: Sequence[Workflow[Any, Any]] = (),
+        max_concurrent_workflows: int | None = None,
+    ) -> None:
+        if not workflows:
+            raise ConfigurationError("a worker without workflows has nothing to do; name some")
+        if max_concurrent_workflows is not None and max_concurrent_workflows < 1:
+            raise ConfigurationError(
+                f"max_concurrent_workflows is {max_concurrent_workflows}; it must be at least 1"
+            )
+        self._client = client
+        self._workflows = tuple(workflows)
+        self._deployment_id = deployment_id
+        self._slots = max_concurrent_workflows or max(4, os.cpu_count() or 1)
+        self._stopping = asyncio.Event()
+        self._running = False
+
+    @property
+    def workflows(self) -> tuple[Workflow[Any, Any], ...]:
+        """The workflows that this worker runs."""
+        return self._workflows
+
+    async def run(self) -> None:
+        """Run until ``shutdown`` is called, or the process is told to end (SIGINT, SIGTERM).
+
+        What runs then is given time to finish; what doesn't is taken over by another worker.
+
+        Raises:
+            StoreUnavailable: the database can't be reached.
+            SchemaError: the database has an older schema, or none.
+        """
+        if self._running:
+            raise ConfigurationError("this worker runs already")
+        self._running = True
+        self._stopping.clear()
+        loop = asyncio.get_running_loop()
+        bound = await asyncio.to_thread(self._bind)
+        thread = ThreadWorker(
+            bound.app,
+            self._slots,
+            f"polos-{uuid4().hex[:8]}@{os.uname().nodename}",
+            queues=self._queues(bound),
+            on_exit=lambda: loop.call_soon_threadsafe(self._stopping.set),
+        )
+        try:
+            with _stopped_by_signals(loop, self._stopping):
+                await asyncio.to_thread(thread.start, _START_SECONDS)
+                log.info("worker ready: %s", ", ".join(flow.id for flow in self._workflows))
+                await self._stopping.wait()
+        finally:
+            await asyncio.to_thread(thread.stop, _STOP_SECONDS)
+            await asyncio.to_thread(bound.close)
+            self._running = False
+
+    async def shutdown(self) -> None:
+        """Take no more work, finish what runs, and let ``run`` return."""
+        self._stopping.set()
+
+    def _bind(self) -> Bound:
+        known = Registry()
+        for workflow in self._workflows:
+            known.add(workflow)
+        settings = self._client.settings
+        bound = Bound(make_app(settings), settings, known)
+        bound.store.known_workflows()
+        return bound
+
+    def _queues(self, bound: Bound) -> list[str]:
+        own = {workflow.queue for workflow in self._workflows if workflow.queue}
+        return [bound.app.conf.task_default_queue, *sorted(own)]
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(
+    loop: asyncio.AbstractEventLoop, stopping: asyncio.Event
+) -> Iterator[None]:
+    """Let SIGINT and SIGTERM stop the worker, where this thread may handle signals."""
+    handled = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(number, stopping.set)
+            handled.append(number)
+    try:
+        yield
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)
