@@ -1,0 +1,133 @@
+"""Cancelling what runs, waits or has not begun; and losing a lease."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from polos.definition.context import WorkflowContext
+from polos.definition.workflow import workflow
+from polos.errors import ExecutionCancelledError
+from polos.model.states import Status
+from tests.engine.conftest import Engine, is_parked
+
+
+def test_a_waiting_execution_cleans_up(engine: Engine) -> None:
+    calls: list[str] = []
+
+    @workflow(id="waits")
+    async def waits(ctx: WorkflowContext) -> None:
+        try:
+            await ctx.step.wait_for("month", days=30)
+        finally:
+            await ctx.step.run("release", calls.append, "release")
+
+    id_ = engine.start(waits)
+    assert is_parked(engine.deliver(id_))
+    found, hints = engine.store.cancel(id_)
+    assert found
+    engine.hints.dispatch(hints)
+    with pytest.raises(ExecutionCancelledError):
+        engine.result(id_)
+    assert calls == ["release"]
+    assert engine.store.cancel(id_) == (False, ())
+
+
+def test_a_running_async_step_hears_of_it(engine: Engine) -> None:
+    began, cancelled = threading.Event(), threading.Event()
+
+    @workflow(id="runs")
+    async def runs(ctx: WorkflowContext) -> None:
+        async def long() -> None:
+            began.set()
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+        await ctx.step.run("long", long)
+
+    id_ = engine.start(runs)
+
+    def cancel() -> None:
+        began.wait(10)
+        engine.store.cancel(id_)
+        engine.keeper.heartbeat()
+
+    helper = threading.Thread(target=cancel)
+    helper.start()
+    engine.deliver(id_)
+    helper.join()
+    assert cancelled.is_set()
+    assert engine.get(id_).status is Status.CANCELLED
+
+
+def test_it_goes_down_to_children_and_not_up(engine: Engine) -> None:
+    @workflow(id="leaf")
+    async def leaf(ctx: WorkflowContext) -> None:
+        await ctx.step.wait_for("month", days=30)
+
+    @workflow(id="middle")
+    async def middle(ctx: WorkflowContext) -> None:
+        await ctx.step.invoke_and_wait("leaf", leaf)
+
+    @workflow(id="top")
+    async def top(ctx: WorkflowContext) -> str:
+        try:
+            await ctx.step.invoke_and_wait("middle", middle)
+        except Exception as error:
+            return str(error)
+        return "no error"
+
+    engine.add(leaf, middle)
+    id_ = engine.start(top)
+    engine.deliver(id_)
+    middle_id = engine.hints.sent[0][1].execution_id
+    engine.deliver_next()
+    leaf_id = engine.hints.sent[0][1].execution_id
+    engine.deliver_next()
+    assert engine.get(leaf_id).status is Status.WAITING
+    _, hints = engine.store.cancel(middle_id)
+    engine.hints.dispatch(hints)
+    assert "was cancelled" in engine.result(id_)
+    assert engine.finish(leaf_id).status is Status.CANCELLED
+    assert engine.get(middle_id).status is Status.CANCELLED
+
+
+def test_a_lost_lease_stops_the_attempt_and_writes_nothing(engine: Engine) -> None:
+    began = threading.Event()
+    tokens: list[str] = []
+
+    @workflow(id="zombie")
+    async def zombie(ctx: WorkflowContext) -> None:
+        async def long() -> None:
+            began.set()
+            await asyncio.sleep(30)
+
+        try:
+            await ctx.step.run("long", long)
+        finally:
+            await ctx.step.run("never", tokens.append, "ran")
+
+    id_ = engine.start(zombie)
+
+    def take() -> None:
+        began.wait(10)
+        [(execution, token)] = engine.store.lost([*engine.store.owners()], trust_expiry=False)
+        engine.store.reclaim(execution, token, 10)
+        engine.keeper.heartbeat()
+
+    helper = threading.Thread(target=take)
+    helper.start()
+    start = time.monotonic()
+    hop = engine.deliver(id_)
+    helper.join()
+    assert hop.outcome is None
+    assert time.monotonic() - start < 20
+    assert engine.get(id_).status is Status.QUEUED
+    assert tokens == []
+    assert engine.checkpoints(id_) == {}
