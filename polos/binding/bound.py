@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init
 
+from polos.binding.delivery import Delivery
 from polos.binding.dispatcher import CeleryDispatcher
 from polos.binding.gevent_pool import in_native_thread
 from polos.binding.kept_options import keep
 from polos.binding.names import HINT_HEADER
 from polos.binding.sweep_thread import SweepStep, SweepThread
 from polos.binding.tasks import register
-from polos.codec import plain
 from polos.client.direct import DirectClient
+from polos.codec import plain
 from polos.definition.handle import value_of
 from polos.definition.registry import Registry, registry
 from polos.definition.workflow import Workflow
@@ -32,23 +33,6 @@ from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What the door tells Celery.
-
-    Attributes:
-        waiting: why the execution waits; the task then ends as a retry.
-        dropped: whether there was nothing to do; the message then ends without a trace.
-        error: what the task raises.
-        result: what the task returns.
-    """
-
-    waiting: str | None = None
-    dropped: bool = False
-    error: BaseException | None = None
-    result: Any = None
 
 
 class Bound:
@@ -157,7 +141,7 @@ class Bound:
         return SqlStore.open(self.settings)
 
     def _register(self, workflow: Workflow[Any, Any]) -> None:
-        register(self, workflow)
+        register(self.app, self, workflow)
 
     def _adopt(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -219,4 +203,3 @@ def _payload(workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -
 
 def _queue_name(queue: Any) -> str | None:
     return None if queue is None else str(getattr(queue, "name", queue))
-

@@ -33,9 +33,7 @@ class SweepThread:
         self._introduced: set[str] = set()
         self._stop = threading.Event()
         self._wake = threading.Event()
-        self._sweeper = Sweeper(
-            lambda: bound.store, bound.dispatcher, bound.settings, self._report
-        )
+        self._sweeper = Sweeper(lambda: bound.store, bound.dispatcher, bound.settings, self._report)
         self._thread = threading.Thread(target=self._run, name="polos-sweep", daemon=True)
 
     def start(self) -> None:

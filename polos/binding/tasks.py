@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import Ignore, Retry
 from celery.states import READY_STATES
 
+from polos.binding.delivery import Receiver
 from polos.binding.names import task_name, workflow_id_of
 from polos.definition.workflow import Workflow
-
-if TYPE_CHECKING:
-    from polos.binding.bound import Bound
 
 
 class Waiting(Exception):
@@ -31,7 +29,7 @@ class PolosTask(Task):
     # A started execution would overwrite the RETRY that an earlier hop stored.
     track_started = False
     Request = "polos.binding.request:PolosRequest"
-    bound: Bound
+    bound: Receiver
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run one attempt of the execution whose id is this task's."""
@@ -64,9 +62,8 @@ class PolosTask(Task):
             self.bound.announced(task_id)
 
 
-def register(bound: Bound, workflow: Workflow[Any, Any]) -> None:
-    """Make the Celery task of a workflow in the app that ``bound`` is bound to."""
-    app: Celery = bound.app
+def register(app: Celery, bound: Receiver, workflow: Workflow[Any, Any]) -> None:
+    """Make the Celery task of a workflow in an app; its messages go to ``bound``."""
     attributes = {
         "name": task_name(workflow.id),
         "bound": bound,
@@ -77,4 +74,3 @@ def register(bound: Bound, workflow: Workflow[Any, Any]) -> None:
     if workflow.queue is not None:
         attributes.setdefault("queue", workflow.queue)
     app.register_task(type(f"PolosTask_{workflow.id}", (PolosTask,), attributes)())
-

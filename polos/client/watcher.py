@@ -76,9 +76,7 @@ class Watcher:
         with self._lock:
             self._waiting.setdefault(execution_id, []).append(future)
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(
-                    target=self._run, name="polos-watcher", daemon=True
-                )
+                self._thread = threading.Thread(target=self._run, name="polos-watcher", daemon=True)
                 self._thread.start()
         self._nudge.set()
         return future

@@ -270,14 +270,20 @@ class Attempt:
     def _complete_due(self) -> bool:
         now = self.clock.at_least()
         due = sorted(
-            (timer for timer in self._timers.values() if timer.due <= now and not timer.future.done()),
+            (
+                timer
+                for timer in self._timers.values()
+                if timer.due <= now and not timer.future.done()
+            ),
             key=lambda timer: timer.due,
         )
         if not due:
             return False
         nothing = encode(None)
         rows = [
-            Checkpoint(timer.wait.step_key, Kind.TIMER, value=nothing, started_at=timer.wait.started_at)
+            Checkpoint(
+                timer.wait.step_key, Kind.TIMER, value=nothing, started_at=timer.wait.started_at
+            )
             for timer in due
             if timer.wait.kind is Kind.TIMER
         ]
@@ -411,5 +417,3 @@ def value_of(row: Checkpoint, hint: Any = Any) -> Any:
 def _resolve(future: asyncio.Future[Any], value: Any) -> None:
     if not future.done():
         future.set_result(value)
-
-

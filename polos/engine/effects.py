@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from polos.codec import decode, encode, failure_of, unpackable
+from polos.codec import encode, failure_of
 from polos.engine.attempt import Attempt, value_of
 from polos.errors import CodecError
 from polos.model.ports import ChildRequest, Dispatcher
@@ -115,7 +115,7 @@ class AttemptEffects:
                 wait = Wait(key, Kind.CHILD, target_id=child.id, started_at=self.now())
                 self._send(self._journal.start_child(child, wait))
             row = await self._attempt.outside(wait)
-        return unpackable(value_of(row, request.result_type))
+        return value_of(row, request.result_type)
 
     # -- children --------------------------------------------------------------------------
 

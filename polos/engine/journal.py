@@ -122,9 +122,7 @@ class Journal:
 
     def changed_outside(self) -> bool:
         """Whether something was completed, or cancellation asked for, that was not loaded yet."""
-        wakeups, _ = self.persist(
-            lambda: self._store.seen(self.execution.id, self._claimed.token)
-        )
+        wakeups, _ = self.persist(lambda: self._store.seen(self.execution.id, self._claimed.token))
         return wakeups > self.turn
 
     def reload(self) -> tuple[list[Checkpoint], bool]:

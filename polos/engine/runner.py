@@ -83,9 +83,7 @@ class Runner:
         """Claim an execution and run it to its next outcome; nothing where it can't be claimed."""
         workflow = self._registry.require(workflow_id)
         asked = time.monotonic()
-        claimed = self._store.claim(
-            execution_id, workflow_id, owner, self._settings.lease_seconds
-        )
+        claimed = self._store.claim(execution_id, workflow_id, owner, self._settings.lease_seconds)
         if claimed is None:
             log.info("execution=%s workflow=%s: nothing to do", execution_id, workflow_id)
             return Hop()
@@ -172,7 +170,10 @@ class Runner:
         execution = attempt.journal.execution
         payload = workflow.decode_payload(execution.payload)
         steps = Steps(
-            AttemptEffects(attempt, self._store, self._dispatcher), execution_id=execution.id
+            AttemptEffects(attempt, self._store, self._dispatcher),
+            execution.id,
+            self._registry,
+            self._settings.max_value_bytes,
         )
         arguments = (payload,) if workflow.takes_payload else ()
         if not workflow.is_async:
@@ -182,9 +183,7 @@ class Runner:
         coroutine: Coroutine[Any, Any, Any] = workflow.function(context, *arguments)
         return attempt.drive(coroutine)
 
-    def _ahead(
-        self, execution: Execution, outcome: Outcome, clock: StoreClock
-    ) -> tuple[Hint, ...]:
+    def _ahead(self, execution: Execution, outcome: Outcome, clock: StoreClock) -> tuple[Hint, ...]:
         """The hint with a countdown for a wait that ends soon."""
         if not isinstance(outcome, Parked) or outcome.wake_at is None:
             return ()
@@ -267,4 +266,3 @@ def _context(kind: Any, execution: Execution, steps: Any) -> Any:
         created_at=as_datetime(execution.created_at),
         deployment_id=execution.deployment_id,
     )
-

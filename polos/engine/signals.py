@@ -1,4 +1,4 @@
-"""What ends an attempt from the inside; not an ``Exception``, so that user code can't swallow it."""
+"""What ends an attempt from inside: no ``Exception``, so that user code can't swallow it."""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ class WorkflowClient(Protocol):
     """What workflows and handles need of a client."""
 
     @property
-    def project_id(self) -> str: ...
+    def project_id(self) -> str:
+        """The namespace whose executions it sees."""
 
     @property
     def max_value_bytes(self) -> int:

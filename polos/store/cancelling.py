@@ -26,17 +26,23 @@ _request = (
 _find = select(table).where(
     table.c.id == bindparam("the_id"), table.c.project_id == bindparam("project")
 )
-_open_children = select(table.c.id).where(
-    table.c.parent_execution_id == bindparam("the_id"),
-    table.c.status.not_in(sorted(ENDED)),
-    table.c.cancel_requested_at.is_(None),
+_children = table.alias("children")
+_open_children = select(_children.c.id).where(
+    _children.c.parent_execution_id == bindparam("the_id"),
+    _children.c.status.not_in(sorted(ENDED)),
+    _children.c.cancel_requested_at.is_(None),
 )
 _descending = (
     select(table.c.id)
     .where(table.c.project_id == bindparam("project"), table.c.cancel_descends)
     .limit(bindparam("most"))
 )
-_descended = update(table).where(table.c.id == bindparam("the_id")).values(cancel_descends=False)
+# A child that was started during the descent keeps it open for the sweep.
+_descended = (
+    update(table)
+    .where(table.c.id == bindparam("the_id"), ~_open_children.exists())
+    .values(cancel_descends=False)
+)
 
 
 def cancel(database: Database, project_id: str, execution_id: str) -> tuple[bool, tuple[Hint, ...]]:

@@ -11,10 +11,10 @@ from sqlalchemy import (
     Connection,
     Executable,
     Integer,
+    Row,
     String,
     bindparam,
     cast,
-    insert,
     literal_column,
     select,
     union_all,
@@ -54,6 +54,10 @@ _all = (
 _some = _all.where(checkpoints.c.step_key.in_(bindparam("keys", expanding=True)))
 
 
+def _builder(dialect: str) -> Any:
+    return sqlite.insert if dialect == "sqlite" else postgresql.insert
+
+
 @cache
 def _insert(dialect: str, rows: int) -> Executable:
     """The fenced insert of so many rows; a key that is there already is left alone."""
@@ -73,8 +77,7 @@ def _insert(dialect: str, rows: int) -> Executable:
     source = select(fenced.c.id, *values.c, now_micros()).select_from(
         fenced.join(values, literal_column("1") == literal_column("1"))
     )
-    builder = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    statement = builder(checkpoints).from_select(_NAMES, source, include_defaults=False)
+    statement = _builder(dialect)(checkpoints).from_select(_NAMES, source, include_defaults=False)
     return statement.on_conflict_do_nothing().returning(checkpoints.c.step_key)
 
 
@@ -84,7 +87,7 @@ def commit(
     """Commit checkpoints; those that another attempt had committed first are given back."""
     statement = _insert(database.dialect, len(rows))
     written = database.run(statement, _parameters(execution_id, token, rows))
-    return _adopted(database.run, execution_id, token, rows, len(written))
+    return _adopted(database.run, execution_id, token, _others(rows, written))
 
 
 def write(
@@ -94,13 +97,17 @@ def write(
     statement = _insert(connection.dialect.name, len(rows))
     written = connection.execute(statement, _parameters(execution_id, token, rows)).all()
     run = lambda query, values: connection.execute(query, values).all()  # noqa: E731
-    return _adopted(run, execution_id, token, rows, len(written))
+    return _adopted(run, execution_id, token, _others(rows, written))
 
 
 def write_outside(connection: Connection, execution_id: str, row: Checkpoint) -> None:
-    """Write a completion from outside; the caller has locked the execution's row."""
+    """Write a completion from outside, unless the execution recorded one itself.
+
+    The caller has locked the execution's row.
+    """
     values = dict(zip(_NAMES, (execution_id, *_values(row), now_micros()), strict=True))
-    connection.execute(insert(checkpoints).values(values))
+    builder = _builder(connection.dialect.name)
+    connection.execute(builder(checkpoints).values(values).on_conflict_do_nothing())
 
 
 def load(database: Database, execution_id: str) -> tuple[Checkpoint, ...]:
@@ -108,14 +115,19 @@ def load(database: Database, execution_id: str) -> tuple[Checkpoint, ...]:
     return tuple(checkpoint_of(row) for row in database.run(_all, {"the_id": execution_id}))
 
 
+def _others(rows: Sequence[Checkpoint], written: Sequence[Row[Any]]) -> list[str]:
+    done = {row.step_key for row in written}
+    return [row.step_key for row in rows if row.step_key not in done]
+
+
 def _adopted(
-    run: Any, execution_id: str, token: str, rows: Sequence[Checkpoint], written: int
+    run: Any, execution_id: str, token: str, keys: Sequence[str]
 ) -> Mapping[str, Checkpoint]:
-    if written == len(rows):
+    if not keys:
         return {}
     if not run(_holds_lease, {"the_id": execution_id, "the_token": token}):
         raise LeaseLost(execution_id)
-    found = run(_some, {"the_id": execution_id, "keys": [row.step_key for row in rows]})
+    found = run(_some, {"the_id": execution_id, "keys": list(keys)})
     return {row.step_key: checkpoint_of(row) for row in found}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, Executable, bindparam, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from polos.model.records import Wait
 from polos.store.database import Database
@@ -27,7 +28,10 @@ _all = (
 _one = select(waits).where(
     waits.c.execution_id == bindparam("the_id"), waits.c.step_key == bindparam("key")
 )
-_insert = insert(waits)
+_insert: dict[str, Executable] = {
+    "sqlite": sqlite.insert(waits).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(waits).on_conflict_do_nothing(),
+}
 _delete_some = delete(waits).where(
     waits.c.execution_id == bindparam("the_id"),
     waits.c.step_key.in_(bindparam("keys", expanding=True)),
@@ -47,10 +51,10 @@ def find(connection: Connection, execution_id: str, step_key: str) -> Wait | Non
 
 
 def add(connection: Connection, execution_id: str, rows: Sequence[Wait]) -> None:
-    """Write waits that are not there yet."""
+    """Write waits; one that is there already, from a commit whose answer was lost, is left alone."""
     if rows:
         values: list[dict[str, Any]] = [wait_values(execution_id, row) for row in rows]
-        connection.execute(_insert, values)
+        connection.execute(_insert[connection.dialect.name], values)
 
 
 def keep(connection: Connection, execution_id: str, wait: Wait) -> None:

@@ -67,6 +67,11 @@ class PolosClient:
         return self.settings.project_id
 
     @property
+    def max_value_bytes(self) -> int:
+        """The largest encoded payload or state that may be kept."""
+        return self.settings.max_value_bytes
+
+    @property
     def bound(self) -> Bound:
         """The Celery app and the store that this client uses, made at the first use."""
         if self._bound is None:

@@ -119,9 +119,7 @@ class Worker:
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(
-    loop: asyncio.AbstractEventLoop, stopping: asyncio.Event
-) -> Iterator[None]:
+def _stopped_by_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> Iterator[None]:
     """Let SIGINT and SIGTERM stop the worker, where this thread may handle signals."""
     handled = []
     for number in (signal.SIGINT, signal.SIGTERM):

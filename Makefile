@@ -1,0 +1,52 @@
+# Python 3.11 to 3.14; another one than python3: make test PYTHON=python3.12
+PYTHON ?= python3
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+TYPED := polos $(wildcard tests/typing)
+
+unexport PYTHONHOME PYTHONPATH
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: test demo lint ruff mypy pyright floors install clean
+
+# Part of them: make test ARGS="tests/unit -k lease"
+test: $(INSTALLED)
+	$(BIN)/pytest -n 2 $(ARGS)
+
+demo: $(INSTALLED)
+	cd examples/workflow_basics && ../../$(BIN)/python demo.py
+
+# Each can be run alone; make -k lint goes on after one that fails.
+lint: ruff mypy pyright floors
+
+ruff: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+mypy: $(INSTALLED)
+	$(BIN)/mypy $(TYPED)
+
+pyright: $(INSTALLED)
+	$(BIN)/pyright --pythonpath $(BIN)/python $(TYPED)
+
+floors: $(INSTALLED)
+	$(BIN)/lint-imports
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || { \
+	  echo "polos needs Python 3.11 to 3.14, and '$(PYTHON)' is none. Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+	  exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv || { \
+	  echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu it comes with: apt-get install python3-venv" >&2; \
+	  exit 1; }
+	$(BIN)/pip install --quiet --constraint constraints.txt hatchling editables
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

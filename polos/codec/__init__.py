@@ -1,0 +1,25 @@
+"""Values, payloads and failures to bytes and back, and what Pydantic does for Polos.
+
+The bytes are JSON; what JSON doesn't have is a tagged object in it. No class is ever imported or
+called because of what the bytes say.
+"""
+
+from polos.codec.coercion import coerce
+from polos.codec.display import plain
+from polos.codec.failures import decode_failure, encode_failure, failure_of
+from polos.codec.payloads import decode_payload, encode_payload
+from polos.codec.unpackables import unpackable
+from polos.codec.values import decode, encode
+
+__all__ = [
+    "coerce",
+    "decode",
+    "decode_failure",
+    "decode_payload",
+    "encode",
+    "encode_failure",
+    "encode_payload",
+    "failure_of",
+    "plain",
+    "unpackable",
+]

@@ -1,0 +1,1 @@
+"""What the user writes: workflows, their context and steps, and the handles of executions."""

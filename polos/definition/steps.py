@@ -1,0 +1,234 @@
+"""``ctx.step`` of an ``async def`` workflow: what makes its work durable."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, overload
+from uuid import NAMESPACE_OID, uuid5
+
+from polos.codec.values import MAX_VALUE_BYTES
+from polos.definition.child_steps import ChildSteps
+from polos.definition.children import ChildRequests
+from polos.definition.names import check_key
+from polos.definition.registry import Registry, registry
+from polos.definition.step_function import check_function, check_timeout, error_types
+from polos.errors import StepExecutionError
+from polos.model.ports import Effects
+from polos.model.records import Kind, Micros, StepRequest, as_micros, micros
+from polos.model.retry import Errors, RetryPolicy
+
+T = TypeVar("T")
+
+_LONGEST_WAIT = 36_525 * 86_400  # seconds
+
+
+class Steps(ChildSteps):
+    """Durable operations. Each has a key that no other step of the execution has.
+
+    What a step came to is recorded under its key. When the execution goes on, after a crash, a
+    deploy or a wait, a recorded step gives its value again and is not repeated.
+
+    Args:
+        effects: the engine.
+        execution_id: the execution; ``uuid`` and ``random`` derive from it.
+        known: where the ids of workflows are looked up.
+        max_value_bytes: the most bytes that a child's payload or state may take.
+    """
+
+    def __init__(
+        self,
+        effects: Effects,
+        execution_id: str,
+        known: Registry = registry,
+        max_value_bytes: int = MAX_VALUE_BYTES,
+    ) -> None:
+        super().__init__(effects, ChildRequests(known, max_value_bytes))
+        self._execution_id = execution_id
+
+    @overload
+    async def run(
+        self,
+        key: str,
+        func: Callable[..., Awaitable[T]],
+        *args: Any,
+        max_retries: int = 2,
+        base_delay: float = 1.0,
+        max_delay: float = 10.0,
+        retry_on: Errors | None = None,
+        no_retry_on: Errors = (),
+        timeout: float | None = None,
+        jitter: float = 0.0,
+        **kwargs: Any,
+    ) -> T: ...
+
+    @overload
+    async def run(
+        self,
+        key: str,
+        func: Callable[..., T],
+        *args: Any,
+        max_retries: int = 2,
+        base_delay: float = 1.0,
+        max_delay: float = 10.0,
+        retry_on: Errors | None = None,
+        no_retry_on: Errors = (),
+        timeout: float | None = None,
+        jitter: float = 0.0,
+        **kwargs: Any,
+    ) -> T: ...
+
+    async def run(  # noqa: PLR0913
+        self,
+        key: str,
+        func: Callable[..., Any],
+        *args: Any,
+        max_retries: int = 2,
+        base_delay: float = 1.0,
+        max_delay: float = 10.0,
+        retry_on: Errors | None = None,
+        no_retry_on: Errors = (),
+        timeout: float | None = None,
+        jitter: float = 0.0,
+        **kwargs: Any,
+    ) -> Any:
+        """Call a function and record what it returns.
+
+        The function may be ``async def``, plain, or a lambda. When it raises, it is called again
+        after ``min(base_delay * 2**n, max_delay)`` seconds, up to ``max_retries`` times.
+
+        Example::
+
+            charge = await ctx.step.run("charge", charge_card, order, max_retries=5)
+
+        Args:
+            key: the step's key.
+            func: the function; hand it over, don't call it.
+            args: what it is called with.
+            max_retries: further attempts after the first.
+            base_delay: seconds before the first retry.
+            max_delay: the most seconds before a retry.
+            retry_on: try again only after these exceptions; by default after every ``Exception``.
+            no_retry_on: never try again after these.
+            timeout: seconds that one attempt of an async function may take; None is no limit.
+            jitter: the part of a delay that is drawn at random, from 0 to 1.
+            kwargs: what it is called with, by name.
+
+        Raises:
+            StepExecutionError: the last attempt failed.
+            DuplicateStepKey: the key was used before in this execution.
+            TypeError: ``func`` can't be called.
+            ValueError: the key or a number is not acceptable.
+        """
+        check_key(key)
+        check_function(key, func)
+        check_timeout(key, func, timeout)
+        policy = RetryPolicy(
+            max_retries=max_retries,
+            base_delay=base_delay,
+            max_delay=max_delay,
+            retry_on=None if retry_on is None else error_types("retry_on", retry_on),
+            no_retry_on=error_types("no_retry_on", no_retry_on),
+            timeout=timeout,
+            jitter=jitter,
+        )
+        return await self._effects.run(StepRequest(key, func, args, kwargs, policy))
+
+    async def wait_for(
+        self,
+        key: str,
+        seconds: float = 0,
+        minutes: float = 0,
+        hours: float = 0,
+        days: float = 0,
+        weeks: float = 0,
+    ) -> None:
+        """Wait durably for a length of time, the sum of its parts; no worker is held meanwhile.
+
+        Example::
+
+            await ctx.step.wait_for("cooldown", hours=1, minutes=30)
+
+        Raises:
+            StepExecutionError: the sum is not positive, or is over 100 years.
+            DuplicateStepKey: the key was used before in this execution.
+        """
+        check_key(key)
+        total = seconds + 60 * minutes + 3600 * hours + 86_400 * days + 604_800 * weeks
+        if not 0 < total <= _LONGEST_WAIT:  # which nan and inf aren't either
+            raise StepExecutionError(
+                f"wait_for was given {total} s; pass more than 0 and at most 100 years", key
+            )
+        length = micros(total)
+        await self._effects.wait_until(key, lambda: Micros(self._effects.now() + length))
+
+    async def wait_until(self, key: str, datetime: dt.datetime) -> None:
+        """Wait durably for a moment; one in the past returns at once.
+
+        Example::
+
+            await ctx.step.wait_until("opening", datetime(2030, 1, 1, 9, tzinfo=UTC))
+
+        Args:
+            key: the step's key.
+            datetime: the moment; without a zone it means UTC.
+
+        Raises:
+            TypeError: ``datetime`` is none.
+            DuplicateStepKey: the key was used before in this execution.
+        """
+        check_key(key)
+        if not isinstance(datetime, dt.datetime):
+            raise TypeError(
+                f"step {key!r} is to wait until a {type(datetime).__name__}; pass a datetime"
+            )
+        moment = as_micros(datetime)
+        await self._effects.wait_until(key, lambda: moment)
+
+    async def uuid(self, key: str) -> str:
+        """A UUID, the same on every replay.
+
+        Example::
+
+            confirmation = await ctx.step.uuid("confirmation")
+
+        Returns:
+            Text such as ``"3f0c…"``, 36 characters.
+        """
+        check_key(key)
+        seed = f"{self._execution_id}\0uuid\0{key}"
+        drawn: str = self._effects.record(key, Kind.UUID, lambda: str(uuid5(NAMESPACE_OID, seed)))
+        return drawn
+
+    async def random(self, key: str) -> float:
+        """A number from 0 up to, but without, 1, the same on every replay.
+
+        Example::
+
+            if await ctx.step.random("sampled") < 0.1: ...
+        """
+        check_key(key)
+        seed = f"{self._execution_id}\0random\0{key}"
+        drawn: float = self._effects.record(key, Kind.RANDOM, lambda: _fraction(seed))
+        return drawn
+
+    async def now(self, key: str) -> int:
+        """The time, the same on every replay.
+
+        Example::
+
+            ordered_at = await ctx.step.now("ordered_at")
+
+        Returns:
+            Milliseconds since 1970, UTC.
+        """
+        check_key(key)
+        read: int = self._effects.record(key, Kind.NOW, lambda: self._effects.now() // 1000)
+        return read
+
+
+def _fraction(seed: str) -> float:
+    digest = hashlib.sha256(seed.encode()).digest()
+    # As many bits as a float holds exactly, so that 1.0 is never reached by rounding.
+    return (int.from_bytes(digest[:8]) >> 11) / 2**53

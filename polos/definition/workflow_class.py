@@ -1,0 +1,242 @@
+"""A workflow: a durable function that can be started."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from polos.definition.declaration import Declaration
+from polos.definition.default_client import chosen_client
+from polos.definition.handle import ExecutionHandle, decode_result
+from polos.definition.names import check_seconds, check_text, check_wait
+from polos.definition.options import WorkflowOptions
+from polos.model.ports import StartRequest, WorkflowClient
+
+PayloadT = TypeVar("PayloadT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
+    """A durable function; made by ``@workflow``.
+
+    Calling it, ``wf(ctx, payload)``, calls the plain function, which is handy in tests.
+
+    Attributes:
+        id: the workflow's id; its Celery task is ``polos.<id>``.
+        description: as given, else the first line of the function's docstring.
+        function: the function.
+        is_async: whether the function is an ``async def``.
+        queue: the Celery queue of its executions; None leaves that to Celery's routing.
+        retries: how often a failed execution is tried again as a whole.
+        timeout_seconds: the most seconds that one execution may take; None means no limit.
+        celery_options: the options of the workflow's own Celery task, read-only.
+        version: as given.
+        trigger_on_event: the topic whose events start it.
+        batch_size: how many events start one execution.
+        batch_timeout_seconds: how long to wait for a full batch, in seconds.
+        schedule: as given.
+        on_start: functions to call before it.
+        on_end: functions to call after it.
+        state_schema: the model of its state.
+        options: what ``@workflow`` was given.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], options: WorkflowOptions, local: Mapping[str, Any]
+    ) -> None:
+        super().__init__(function, options, local)
+        functools.update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the plain function; what it returns, a coroutine for an ``async def``."""
+        return self.function(*args, **kwargs)
+
+    async def run(  # noqa: PLR0913
+        self,
+        client: WorkflowClient | None = None,
+        payload: PayloadT | dict[str, Any] | None = None,
+        queue: str | None = None,
+        concurrency_key: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        timeout: float | None = 600.0,
+        initial_state: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        execution_id: str | None = None,
+    ) -> ResultT_co:
+        """Start an execution and wait for its result.
+
+        Example::
+
+            result = await order_workflow.run(client, Order(id="a1"), timeout=60)
+
+        Args:
+            client: whom to ask; by default the client of ``Polos(app)``.
+            payload: what the function gets, a model or a dict that fits its annotation.
+            queue: the Celery queue; by default the workflow's own.
+            concurrency_key: executions that share it share a limit.
+            session_id: a label, ``ctx.session_id``.
+            user_id: a label, ``ctx.user_id``.
+            timeout: seconds to wait; None waits for ever. The execution outlives it.
+            initial_state: the state to begin with.
+            idempotency_key: a second start with the same key gives the first execution.
+            execution_id: an id of your own; by default a new one.
+
+        Returns:
+            An instance of the annotated return type.
+
+        Raises:
+            TypeError: the payload is no model, dict or None, or ``client`` is no client.
+            ValueError: the payload doesn't fit (``InvalidPayload``), or a label is too long.
+            StepExecutionError: a step failed.
+            WorkflowFailedError: the workflow failed with anything else.
+            ExecutionCancelledError: it was cancelled.
+            WorkflowTimeoutError: it has not ended in time, and goes on.
+            ConfigurationError: there is no client.
+        """
+        check_wait(timeout)
+        handle = await self.invoke(
+            client,
+            payload,
+            queue,
+            concurrency_key,
+            session_id,
+            user_id,
+            initial_state,
+            idempotency_key=idempotency_key,
+            execution_id=execution_id,
+        )
+        return await handle.result(timeout)
+
+    def run_sync(  # noqa: PLR0913
+        self,
+        client: WorkflowClient | None = None,
+        payload: PayloadT | dict[str, Any] | None = None,
+        queue: str | None = None,
+        concurrency_key: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        timeout: float | None = 600.0,
+        initial_state: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        execution_id: str | None = None,
+    ) -> ResultT_co:
+        """The same as ``run``, for code without an event loop; blocks.
+
+        Example::
+
+            result = order_workflow.run_sync(client, Order(id="a1"), timeout=60)
+        """
+        check_wait(timeout)
+        handle = self.start(
+            client,
+            payload,
+            queue,
+            concurrency_key,
+            session_id,
+            user_id,
+            initial_state,
+            idempotency_key=idempotency_key,
+            execution_id=execution_id,
+        )
+        return handle.result_sync(timeout)
+
+    async def invoke(  # noqa: PLR0913
+        self,
+        client: WorkflowClient | None = None,
+        payload: PayloadT | dict[str, Any] | None = None,
+        queue: str | None = None,
+        concurrency_key: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        initial_state: Any = None,
+        run_timeout_seconds: float | None = None,
+        *,
+        idempotency_key: str | None = None,
+        execution_id: str | None = None,
+    ) -> ExecutionHandle[ResultT_co]:
+        """Start an execution and don't wait for it.
+
+        Example::
+
+            handle = await order_workflow.invoke(client, Order(id="a1"))
+
+        Args:
+            client: whom to ask; by default the client of ``Polos(app)``.
+            payload: what the function gets, a model or a dict that fits its annotation.
+            queue: the Celery queue; by default the workflow's own.
+            concurrency_key: executions that share it share a limit.
+            session_id: a label, ``ctx.session_id``.
+            user_id: a label, ``ctx.user_id``.
+            initial_state: the state to begin with.
+            run_timeout_seconds: the most seconds that the execution may take; by default the
+                workflow's ``timeout_seconds``.
+            idempotency_key: a second start with the same key gives the first execution.
+            execution_id: an id of your own; by default a new one.
+
+        Raises:
+            TypeError: the payload is no model, dict or None, or ``client`` is no client.
+            ValueError: the payload doesn't fit (``InvalidPayload``), or a label is too long.
+            ConfigurationError: there is no client.
+        """
+        return await asyncio.to_thread(
+            self.start,
+            client,
+            payload,
+            queue,
+            concurrency_key,
+            session_id,
+            user_id,
+            initial_state,
+            run_timeout_seconds,
+            idempotency_key=idempotency_key,
+            execution_id=execution_id,
+        )
+
+    def start(  # noqa: PLR0913
+        self,
+        client: WorkflowClient | None = None,
+        payload: PayloadT | dict[str, Any] | None = None,
+        queue: str | None = None,
+        concurrency_key: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        initial_state: Any = None,
+        run_timeout_seconds: float | None = None,
+        *,
+        idempotency_key: str | None = None,
+        execution_id: str | None = None,
+    ) -> ExecutionHandle[ResultT_co]:
+        """The same as ``invoke``, for code without an event loop.
+
+        Example::
+
+            handle = order_workflow.start(client, Order(id="a1"))
+        """
+        asked = chosen_client(client, f"workflow {self.id!r}")
+        limit = asked.max_value_bytes
+        request = StartRequest(
+            workflow_id=self.id,
+            payload=self.encode_payload(payload, limit),
+            queue=check_text("queue", queue, empty=False) or self.queue,
+            priority=self.celery_options.get("priority"),
+            concurrency_key=check_text("concurrency_key", concurrency_key, empty=False),
+            session_id=check_text("session_id", session_id),
+            user_id=check_text("user_id", user_id),
+            idempotency_key=check_text("idempotency_key", idempotency_key, empty=False),
+            execution_id=check_text("execution_id", execution_id, empty=False),
+            initial_state=self.encode_state(initial_state, limit),
+            run_timeout_seconds=(
+                check_seconds("run_timeout_seconds", run_timeout_seconds) or self.timeout_seconds
+            ),
+        )
+        return ExecutionHandle.of(asked.start(request), asked, self.result_type)
+
+    def decode_result(self, data: bytes) -> ResultT_co:
+        """A stored result, an instance of the annotated return type."""
+        result: ResultT_co = decode_result(data, self.result_type)
+        return result

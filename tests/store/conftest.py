@@ -1,0 +1,77 @@
+"""The databases on which the storage contract is tested, empty at the start of each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from polos.errors import StoreUnavailable
+from polos.store.database import Database
+from polos.store.migrate import upgrade
+from polos.store.schema import metadata
+from polos.store.sql_store import SqlStore
+from tests.support.servers import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def _sqlite_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    yield from _opened(f"sqlite:///{tmp_path_factory.mktemp('store') / 'polos.db'}")
+
+
+@pytest.fixture(scope="session")
+def _postgres_database(_postgres: PostgresServer) -> Iterator[Database]:
+    with _postgres.start().fresh_database("store") as url:
+        yield from _opened(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """The same database for all tests of a run, once of each kind."""
+    fixtures = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}
+    return request.getfixturevalue(fixtures[request.param])
+
+
+@pytest.fixture
+def sqlite_database(_sqlite_database: Database) -> Database:
+    """The same for a test that is about SQLite only."""
+    return _emptied(_sqlite_database)
+
+
+@pytest.fixture
+def postgres_database(postgres_server: PostgresServer, _postgres_database: Database) -> Database:
+    """The same for a test that is about PostgreSQL only."""
+    return _emptied(_postgres_database)
+
+
+@pytest.fixture
+def store(database: Database) -> SqlStore:
+    """The project ``default`` in it."""
+    return SqlStore(database)
+
+
+@pytest.fixture
+def postgres_store(postgres_database: Database) -> SqlStore:
+    """The same on PostgreSQL only."""
+    return SqlStore(postgres_database)
+
+
+def _opened(url: str) -> Iterator[Database]:
+    database = Database(url, synchronous="NORMAL")
+    upgrade(database)
+    yield database
+    database.close()
+
+
+def _emptied(database: Database) -> Database:
+    def work(connection) -> None:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+
+    try:
+        database.transaction(work)
+    except StoreUnavailable:
+        # Another test has restarted the server under the pooled connections.
+        database.close()
+        database.transaction(work)
+    return database

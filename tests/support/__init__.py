@@ -1,0 +1,1 @@
+"""Real servers and real programs for the tests."""
