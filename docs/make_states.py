@@ -1,6 +1,6 @@
-"""Prints ``docs/states.md``, made from the transition table in ``polos.model.states``::
+"""Prints ``docs/states.md``, made from the transition table in ``polos.model.states``.
 
-    python docs/make_states.py > docs/states.md
+Use: ``python docs/make_states.py > docs/states.md``
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ def page() -> Iterator[str]:
     yield ""
     yield "<!-- Made by docs/make_states.py; don't edit. -->"
     yield ""
-    yield "An execution is in one of six states. The table in `polos/model/states.py` says which may"
-    yield "follow which; every change of a state in the store is taken from it, and so is this page."
+    yield "An execution is in one of six states. The table in `polos/model/states.py` says which"
+    yield "may follow which. Every change of a state in the store is taken from it, and so is this"
+    yield "page."
     yield ""
     yield "```mermaid"
     yield from _diagram()

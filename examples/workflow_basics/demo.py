@@ -176,7 +176,8 @@ def table(lines: list[Line]) -> Iterator[str]:
     yield f"{'step':<15} {'begun':>6} {'finished':>9}   by process"
     for step in STEPS:
         begun, ended = times(lines, step, "begin"), times(lines, step, "end")
-        pids = ", ".join(str(line.pid) for line in lines if line.step == step and line.event == "begin")
+        own = [line for line in lines if (line.step, line.event) == (step, "begin")]
+        pids = ", ".join(str(line.pid) for line in own)
         remark = "   <- killed in the middle, so it ran again" if len(begun) > len(ended) else ""
         yield f"{step:<15} {len(begun):>6} {len(ended):>9}   {pids}{remark}"
 

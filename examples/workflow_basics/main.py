@@ -114,15 +114,19 @@ def line(name: str, value: object) -> None:
     print(f"  {name:<20} {value}", flush=True)
 
 
-async def main() -> int:
+async def show(embedded: bool) -> None:
+    if embedded:
+        async with Polos() as polos:
+            await show_all(polos)
+    else:
+        await show_all(PolosClient())
+
+
+def run() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--embedded", action="store_true", help="bring a worker of its own")
     try:
-        if parser.parse_args().embedded:
-            async with Polos() as polos:
-                await show_all(polos)
-        else:
-            await show_all(PolosClient())
+        asyncio.run(show(parser.parse_args().embedded))
     except WorkflowTimeoutError as error:
         print(f"\n{error}\nDoes a worker run? Start one: python worker.py", file=sys.stderr)
         return 1
@@ -133,4 +137,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(run())

@@ -35,8 +35,7 @@ async def slow_order(ctx: WorkflowContext, payload: SlowOrder) -> SlowOrderResul
     """Five steps, one after another."""
     confirmation = await ctx.step.uuid("confirmation")
     done = [
-        await ctx.step.run(name, work, name, payload.ledger, payload.step_seconds)
-        for name in STEPS
+        await ctx.step.run(name, work, name, payload.ledger, payload.step_seconds) for name in STEPS
     ]
     return SlowOrderResult(order_id=payload.order_id, confirmation=confirmation, done=done)
 

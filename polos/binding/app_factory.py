@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import Celery
 
+from polos.binding.embedded_broker import SCHEME, install
 from polos.model.settings import Settings, find_home
 
 QUEUE = "polos"
@@ -17,13 +18,15 @@ def make_app(settings: Settings, *, name: str = "polos") -> Celery:
     """A Celery app on the configured broker, or on the embedded one.
 
     Args:
-        settings: ``broker_url`` is used; the embedded filesystem broker where it is empty.
+        settings: ``broker_url`` is used; the embedded filesystem broker where it is empty or ``filesystem://``.
         name: the app's main name.
     """
+    embedded = not settings.broker_url or settings.broker_url.startswith("filesystem:")
+    install()
     app = Celery(name, set_as_current=False)
     app.conf.update(
-        broker_url=settings.broker_url or "filesystem://",
-        broker_transport_options=_transport_options(settings.broker_url),
+        broker_url=f"{SCHEME}://localhost" if embedded else settings.broker_url,
+        broker_transport_options=_transport_options() if embedded else {},
         broker_connection_retry_on_startup=True,
         task_default_queue=QUEUE,
         task_ignore_result=False,
@@ -36,7 +39,7 @@ def make_memory_app(queue: str) -> Celery:
     """A Celery app whose messages never leave this process."""
     app = Celery("polos-embedded", set_as_current=False)
     app.conf.update(
-        broker_url="memory://",
+        broker_url="memory://localhost",
         broker_transport_options={"polling_interval": 0.01},
         task_default_queue=queue,
         worker_prefetch_multiplier=1,
@@ -46,9 +49,7 @@ def make_memory_app(queue: str) -> Celery:
     return app
 
 
-def _transport_options(broker_url: str) -> dict[str, Any]:
-    if broker_url and not broker_url.startswith("filesystem:"):
-        return {}
+def _transport_options() -> dict[str, Any]:
     home = find_home() / "broker"
     folders = {name: str(_made(home / name)) for name in ("messages", "control", "processed")}
     return {

@@ -33,7 +33,7 @@ def _describe(cls: Any) -> str:
 
 def _fields(cls: Any) -> list[tuple[Any, ...]]:
     return [
-        (name, f.annotation, f.is_required(), f.alias, f.validation_alias, f.metadata)
+        (name, f.annotation, f.alias, f.validation_alias, f.metadata)
         for name, f in cls.model_fields.items()
     ]
 

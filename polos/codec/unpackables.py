@@ -102,7 +102,5 @@ def _class_for(cls: Any) -> Any:
         "__doc__": cls.__doc__,
         "_polos_model_": cls,
     }
-    if cls.__hash__ is None:
-        body["__hash__"] = None
     # Without Pydantic's metaclass no second schema is built: all of the model's is inherited.
     return ABCMeta.__new__(type(cls), cls.__name__, (_Unpackable, cls), body)

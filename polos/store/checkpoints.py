@@ -77,8 +77,9 @@ def _insert(dialect: str, rows: int) -> Executable:
     source = select(fenced.c.id, *values.c, now_micros()).select_from(
         fenced.join(values, literal_column("1") == literal_column("1"))
     )
-    statement = _builder(dialect)(checkpoints).from_select(_NAMES, source, include_defaults=False)
-    return statement.on_conflict_do_nothing().returning(checkpoints.c.step_key)
+    insertion = _builder(dialect)(checkpoints).from_select(_NAMES, source, include_defaults=False)
+    statement: Executable = insertion.on_conflict_do_nothing().returning(checkpoints.c.step_key)
+    return statement
 
 
 def commit(

@@ -60,7 +60,8 @@ class Database:
     @property
     def url(self) -> str:
         """The URL without its password, for messages."""
-        return self._url.render_as_string(hide_password=True)
+        hidden = {name: "***" for name in self._url.query if "pass" in name}
+        return self._url.update_query_dict(hidden).render_as_string(hide_password=True)
 
     def run(
         self,
@@ -97,15 +98,14 @@ class Database:
         for tried in range(1, _TRIES + 1):
             try:
                 return work()
-            except (OperationalError, InterfaceError) as error:
-                if not _is_conflict(error):
-                    raise StoreUnavailable(self.url, _first_line(error)) from error
-                if tried == _TRIES:
-                    raise
             except DBAPIError as error:
-                if error.connection_invalidated:
+                conflict = _is_conflict(error)
+                away = isinstance(error, OperationalError | InterfaceError)
+                if conflict and tried < _TRIES:
+                    pass
+                elif conflict or away or error.connection_invalidated:
                     raise StoreUnavailable(self.url, _first_line(error)) from error
-                if tried == _TRIES or not _is_conflict(error):
+                else:
                     raise
             time.sleep(random.random() * 0.01 * 2**tried)
         raise AssertionError("unreachable")
@@ -136,8 +136,7 @@ def _engine(url: URL, synchronous: str, connections: int) -> Engine:
     backend = url.get_backend_name()
     if backend == "sqlite":
         options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
-        if url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(url)
     elif backend == "postgresql" and "connect_timeout" not in url.query:
         options["connect_args"] = {"connect_timeout": 5}
     try:
@@ -149,6 +148,18 @@ def _engine(url: URL, synchronous: str, connections: int) -> Engine:
     if backend == "sqlite":
         _prepare_sqlite(engine, synchronous)
     return engine
+
+
+def _make_folder(url: URL) -> None:
+    if url.database in {None, "", ":memory:"}:
+        raise ConfigurationError(
+            "an SQLite database in memory is seen by one connection only; name a file, such as "
+            "sqlite:///polos.db"
+        )
+    try:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(url.render_as_string(), str(error)) from error
 
 
 def _prepare_sqlite(engine: Engine, synchronous: str) -> None:

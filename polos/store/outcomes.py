@@ -96,6 +96,7 @@ def commit(
             return _commit_park(database, named, outcome, rows, horizon)
         case _:
             assert_never(outcome)
+    hints: tuple[Hint, ...] | None
     if not execution.parent_waits and not has_waits and not rows:
         hints = () if database.run(statement, named) else None
     else:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     Select,
     bindparam,
     case,
@@ -41,13 +42,15 @@ _DOUBLINGS = 6
 
 
 def _some(*conditions: ColumnElement[bool]) -> Select[Any]:
-    return (
+    chosen = (
         select(table.c.id)
         .where(table.c.project_id == bindparam("project"), *conditions)
         .order_by(table.c.dispatch_at)
         .limit(bindparam("most"))
         .with_for_update(skip_locked=True, key_share=True)
     )
+    # A plain subquery may be run again for each row, and then takes more than its limit.
+    return select(chosen.cte("chosen").c.id)
 
 
 _to_send = table.c.dispatch_at <= now_micros()
@@ -157,7 +160,7 @@ def redispatch(database: Database, project_id: str, most: int) -> tuple[Hint, ..
     result waits for those.
     """
     rows = database.run(_redispatch, {"project": project_id, "most": most})
-    return tuple(hint_of(row, "sent again") for row in rows)
+    return tuple(hint_of(row, "sent again") for row in sorted(rows, key=_age))
 
 
 def renew(
@@ -229,6 +232,10 @@ def reclaim(
 def announced(database: Database, execution_id: str) -> None:
     """Celery has stored the end, and sent what follows it."""
     database.run(_announced, {"the_id": execution_id})
+
+
+def _age(row: Row[Any]) -> int:
+    return int(row.created_at)
 
 
 def _poisoned(max_recoveries: int, done: int) -> Failure:

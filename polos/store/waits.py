@@ -51,7 +51,7 @@ def find(connection: Connection, execution_id: str, step_key: str) -> Wait | Non
 
 
 def add(connection: Connection, execution_id: str, rows: Sequence[Wait]) -> None:
-    """Write waits; one that is there already, from a commit whose answer was lost, is left alone."""
+    """Write waits; one that is there, from a commit whose answer was lost, is left alone."""
     if rows:
         values: list[dict[str, Any]] = [wait_values(execution_id, row) for row in rows]
         connection.execute(_insert[connection.dialect.name], values)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Executable, bindparam, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from polos.model.records import WorkerReport, micros
@@ -63,9 +64,11 @@ _step_down = delete(leaders).where(
     leaders.c.project_id == bindparam("project"), leaders.c.holder == bindparam("the_holder")
 )
 _known = select(workflows.c.id).where(workflows.c.project_id == bindparam("project"))
-_register = insert(workflows).values(
-    project_id=bindparam("project"), id=bindparam("the_id"), seen_at=now_micros()
-)
+_row = {"project_id": bindparam("project"), "id": bindparam("the_id"), "seen_at": now_micros()}
+_register: dict[str, Executable] = {
+    "sqlite": sqlite.insert(workflows).values(_row).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(workflows).values(_row).on_conflict_do_nothing(),
+}
 
 
 def report(database: Database, project_id: str, worker: WorkerReport) -> None:
@@ -128,18 +131,16 @@ def lead(database: Database, project_id: str, duty: str, holder: str, seconds: f
 
 def register_workflows(database: Database, project_id: str, ids: Iterable[str]) -> None:
     """Remember that a worker has these workflows."""
+    # In one order everywhere: workers that start together must not wait for one another.
+    wanted = sorted(set(ids))
 
     def work(connection: Connection) -> None:
         known = set(connection.execute(_known, {"project": project_id}).scalars())
-        rows = [{"project": project_id, "the_id": id_} for id_ in ids if id_ not in known]
+        rows = [{"project": project_id, "the_id": id_} for id_ in wanted if id_ not in known]
         if rows:
-            connection.execute(_register, rows)
+            connection.execute(_register[connection.dialect.name], rows)
 
-    try:
-        database.transaction(work)
-    except IntegrityError:
-        # Another worker wrote them meanwhile.
-        database.transaction(work)
+    database.transaction(work)
 
 
 def known_workflows(database: Database, project_id: str) -> frozenset[str]:

@@ -5,28 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from celery import Celery
-from celery.concurrency.thread import TaskPool
 from celery.worker import WorkController, state
 
 from polos.binding.thread_pool import AppThreadPool
 
 log = logging.getLogger("polos.worker")
-
-
-class ThreadPool(TaskPool):
-    """Celery's threads pool, in whose threads the worker's app is the current one.
-
-    ``celery worker`` makes its app the default of the whole process instead; in somebody else's
-    process there may be other apps, or another worker.
-    """
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.executor = ThreadPoolExecutor(self.limit, initializer=self.app.set_current)
 
 
 class ThreadWorker:
@@ -53,7 +39,7 @@ class ThreadWorker:
         self._app = app
         self._options: dict[str, Any] = {
             "concurrency": concurrency,
-            "pool": ThreadPool,
+            "pool": AppThreadPool,
             "hostname": hostname,
             "queues": list(queues) or None,
             "without_gossip": True,

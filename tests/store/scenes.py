@@ -55,11 +55,11 @@ def new(execution_id: str, **given: Any) -> NewExecution:
     return NewExecution(ExecutionId(execution_id), **values)
 
 
-def child_of(parent_id: str, execution_id: str, step_key: str = "kid", **given: Any) -> NewExecution:
+def child_of(
+    parent_id: str, execution_id: str, step_key: str = "kid", **given: Any
+) -> NewExecution:
     """A child to start."""
-    return new(
-        execution_id, parent_execution_id=parent_id, parent_step_key=step_key, **given
-    )
+    return new(execution_id, parent_execution_id=parent_id, parent_step_key=step_key, **given)
 
 
 def step(key: str, value: bytes | None = b"value", **given: Any) -> Checkpoint:

@@ -34,7 +34,9 @@ def status(store: SqlStore, execution_id: str) -> str:
 def start_below(store: SqlStore, parent: Claimed, name: str, *, awaited: bool = True) -> None:
     """Start a child whose step key is its id."""
     kept = Wait(name, Kind.CHILD, target_id=name) if awaited else step(name)
-    store.start_child(parent.execution.id, parent.token, child_of(parent.execution.id, name, name), kept)
+    store.start_child(
+        parent.execution.id, parent.token, child_of(parent.execution.id, name, name), kept
+    )
 
 
 def test_one_that_never_ran_is_cancelled_at_once(store: SqlStore) -> None:
@@ -202,9 +204,7 @@ def test_finishing_takes_no_more_than_asked_for(
     cancelled = 0
     for turn in range(1, 4):
         store.finish_descents(1)
-        cancelled = sum(
-            status(store, f"child-{number}") == Status.CANCELLED for number in range(3)
-        )
+        cancelled = sum(status(store, f"child-{number}") == Status.CANCELLED for number in range(3))
         assert cancelled == turn
     assert cancelled == 3
 

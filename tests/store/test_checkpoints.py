@@ -167,7 +167,22 @@ def test_values_are_bytes_of_any_kind(store: SqlStore, value: bytes) -> None:
 
 def test_keys_are_compared_byte_for_byte(store: SqlStore) -> None:
     claimed = running(store)
-    different = ["k", "K", "k ", " k", "ß", "ss", "é", "e\u0301", "Ⅳ", "IV", "k\u200b", "ｋ", "'", "%s"]
+    different = [
+        "k",
+        "K",
+        "k ",
+        " k",
+        "ß",
+        "ss",
+        "é",
+        "e\u0301",
+        "Ⅳ",
+        "IV",
+        "k\u200b",
+        "ｋ",
+        "'",
+        "%s",
+    ]
     for position, key in enumerate(different):
         row = step(key, key.encode(), position=position)
         assert store.checkpoint("one", claimed.token, [row]) == {}, key

@@ -36,9 +36,7 @@ def expiry(store: SqlStore, execution_id: str) -> int:
 def lose(store: SqlStore, execution_id: str = "one", most: int = 10) -> tuple:
     """The worker of an execution dies, and somebody notices."""
     [pair] = [
-        pair
-        for pair in store.lost([str(OWNER)], trust_expiry=False)
-        if pair[0].id == execution_id
+        pair for pair in store.lost([str(OWNER)], trust_expiry=False) if pair[0].id == execution_id
     ]
     return store.reclaim(*pair, most)
 
@@ -138,7 +136,10 @@ def test_lost_are_those_of_the_dead(store: SqlStore) -> None:
 
 
 def test_an_expired_lease_counts_only_where_expiry_is_trusted(store: SqlStore) -> None:
-    running(store, "one", )
+    running(
+        store,
+        "one",
+    )
     running(store, "two")
     edit(store.database, "one", lease_expires_at=now(store.database) - 2000)
     edit(store.database, "two", lease_expires_at=FAR)

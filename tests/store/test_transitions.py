@@ -149,7 +149,9 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(
-    ("status", "change"), CONTRADICTIONS, ids=lambda it: "+".join(it) if isinstance(it, dict) else it
+    ("status", "change"),
+    CONTRADICTIONS,
+    ids=lambda it: "+".join(it) if isinstance(it, dict) else it,
 )
 def test_the_database_refuses_contradictions(
     database: Database, status: Status, change: dict[str, Any]

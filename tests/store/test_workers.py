@@ -10,7 +10,7 @@ from polos.store.sql_store import SqlStore
 from tests.store.scenes import now
 from tests.store.threads import errors, race
 
-A = WorkerReport("worker@a", "owner-a", 4, 2, ("celery", "ü,\"x\""), ("flow", "other"))
+A = WorkerReport("worker@a", "owner-a", 4, 2, ("celery", 'ü,"x"'), ("flow", "other"))
 B = WorkerReport("worker@b", "owner-b", 8, 0)
 
 

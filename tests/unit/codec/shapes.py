@@ -206,6 +206,7 @@ class Foreign(BaseModel):
     url: HttpUrl | None = None
     address: ipaddress.IPv4Address | None = None
     paths: list[pathlib.Path] = []
+    mixed: list[float | pathlib.Path] = []
     ordered: OrderedDict[str, float] | None = None
     file: FilePath | None = None
     secret: SecretStr | None = None

@@ -173,7 +173,8 @@ def test_a_changed_class_is_validated_against_the_stored_fields() -> None:
     narrower = version("Bill", **fields, customer=(str, ...))
     with pytest.raises(InvalidPayload, match="customer: Field required"):
         decode_payload(row, narrower)
-    stricter = version("Bill", **fields | {"sum": (Decimal, Field(gt=5))})
+    rest = {"money": (Currency, Currency.EUR), "note": (str | None, None)}
+    stricter = version("Bill", **fields | {"sum": (Decimal, Field(gt=5))}, **rest)
     with pytest.raises(InvalidPayload, match=r"sum: Input should be greater than 5"):
         decode_payload(row, stricter)
     other = version("Bill", **fields | {"at": (list, ...)})
@@ -195,8 +196,12 @@ def test_a_change_further_in_is_found_too() -> None:
 def test_a_class_that_moved_is_known_by_its_name() -> None:
     here = create_model("Moved", __module__="old_place", n=(int, 0))
     there = create_model("Moved", __module__="new_place", n=(int, 0))
-    back = decode_payload(encode_payload(here(n=1)), Cat | there)
+    twin = create_model("Twin", n=(int, 0))
+    back = decode_payload(encode_payload(here(n=1)), twin | there)
     assert (type(back), back.n) == (there, 1)
+    row = encode_payload(shapes.Box[here](item=here(n=1)))
+    back = decode_payload(row, shapes.Box[twin] | shapes.Box[there])
+    assert (type(back), type(back.item)) == (shapes.Box[there], there)
 
 
 def test_a_class_that_is_not_in_the_annotation_fits_by_its_fields() -> None:

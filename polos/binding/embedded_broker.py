@@ -1,0 +1,83 @@
+"""The embedded broker: kombu's filesystem transport, made safe for several processes.
+
+kombu opens a file before it locks and fills it, so that a neighbour can read a message or a table
+of bindings that is still empty. Here both appear under their names only when they are whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from kombu.transport import TRANSPORT_ALIASES, filesystem
+from kombu.transport.filesystem import exchange_queue_t
+from kombu.utils.json import dumps, loads
+
+SCHEME = "embedded"
+
+
+class Channel(filesystem.Channel):
+    """A channel whose files are always whole."""
+
+    def get_table(self, exchange: str) -> list[Any]:
+        """The bindings of an exchange."""
+        try:
+            data = self._exchange_file(exchange).read_text()
+        except FileNotFoundError:
+            return []
+        return [exchange_queue_t(*row) for row in loads(data)]
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        row = exchange_queue_t(routing_key or "", pattern or "", queue or "")
+        if row in self.get_table(exchange):
+            return
+        with self._alone(exchange):
+            table = self.get_table(exchange)
+            if row not in table:
+                self._write_table(exchange, [row, *table])
+
+    def _delete(self, queue: str, exchange: str, routing_key: str, pattern: str, *_: Any) -> None:
+        self._purge(queue)
+        row = exchange_queue_t(routing_key or "", pattern or "", queue or "")
+        with self._alone(exchange):
+            table = self.get_table(exchange)
+            if row in table:
+                table.remove(row)
+                self._write_table(exchange, table)
+
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:
+        name = f"{round(monotonic() * 1000):015d}_{uuid.uuid4()}.{queue}.msg"
+        _write_whole(Path(self.data_folder_out) / name, dumps(payload))
+
+    def _write_table(self, exchange: str, table: list[Any]) -> None:
+        _write_whole(self._exchange_file(exchange), dumps(table))
+
+    @contextmanager
+    def _alone(self, exchange: str) -> Iterator[None]:
+        with self._exchange_file(exchange).with_suffix(".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+class Transport(filesystem.Transport):
+    """The transport behind ``embedded://``."""
+
+    Channel = Channel
+
+
+def install() -> None:
+    """Make the scheme known to kombu."""
+    TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
+
+
+def _write_whole(file: Path, text: str) -> None:
+    # Hidden from readers, who look for names that end in .msg or .exchange.
+    draft = file.with_name(f".{uuid.uuid4()}.draft")
+    draft.write_text(text)
+    os.replace(draft, file)

@@ -1,0 +1,77 @@
+"""README and docs, held against the code."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from polos.model.settings import Settings
+from tests.support.processes import ROOT, Program
+
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")]
+_BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """The fenced blocks of a document in one language."""
+    found = _BLOCK.findall(document.read_text())
+    return [text for _, said, text in found if said == language]
+
+
+@pytest.mark.acceptance
+def test_the_first_workflow_of_the_readme_runs(
+    program: Callable[..., Program], tmp_path: Path
+) -> None:
+    (tmp_path / "first.py").write_text(blocks(ROOT / "README.md", "python")[0])
+    [promised] = [
+        text
+        for text in blocks(ROOT / "README.md", "console")
+        if text.startswith("$ python first.py")
+    ]
+    first = program(sys.executable, "first.py", cwd=tmp_path, env={"HOME": str(tmp_path)})
+    assert first.wait(60) == 0, first.tail()
+    assert first.text() == promised.partition("\n")[2]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_python_in_the_documents_compiles(document: Path) -> None:
+    for text in blocks(document, "python"):
+        inner = re.sub("^", "    ", text, flags=re.MULTILINE)
+        compile(f"async def block():\n{inner}\n", str(document), "exec")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    targets = _LINK.findall(document.read_text())
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (document.parent / target).exists()] == []
+
+
+def test_the_page_of_states_is_made_from_the_table(
+    program: Callable[..., Program],
+) -> None:
+    made = program(sys.executable, ROOT / "docs" / "make_states.py")
+    assert made.wait(30) == 0, made.tail()
+    assert made.text() == (ROOT / "docs" / "states.md").read_text(), (
+        "run: python docs/make_states.py > docs/states.md"
+    )
+
+
+def test_the_page_of_settings_lists_each_with_its_default() -> None:
+    rows = re.findall(
+        r"^\| `(POLOS_\w+)` \| `(\w+)` \| (\S+) \|", (ROOT / "docs/settings.md").read_text(), re.M
+    )
+    listed = {name: (conf, default.strip("`")) for name, conf, default in rows}
+    assert listed == {
+        f"POLOS_{field.name.upper()}": (
+            f"polos_{field.name}",
+            "empty" if field.default == "" else str(field.default),
+        )
+        for field in fields(Settings)
+    }

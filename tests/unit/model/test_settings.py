@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from polos.errors import ConfigurationError
+from polos.model.settings import Settings, find_home
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("POLOS_HOME", raising=False)
+    for field in fields(Settings):
+        monkeypatch.delenv(f"POLOS_{field.name.upper()}", raising=False)
+    yield
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    assert Settings.load() == Settings.load({}) == Settings()
+
+
+def test_given_values_come_before_celery_s_and_those_before_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POLOS_PROJECT_ID", "environment")
+    assert Settings.load().project_id == "environment"
+    conf = {"polos_project_id": "celery"}
+    assert Settings.load(conf).project_id == "celery"
+    assert Settings.load(conf, project_id="given").project_id == "given"
+    assert Settings.load(conf, project_id=None).project_id == "celery"
+    assert Settings.load({"polos_project_id": None}).project_id == "environment"
+
+
+@pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
+def test_every_setting_is_read_from_both_places(field, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, value = {
+        bool: ("true", True),
+        int: ("7", 7),
+        float: ("7.5", 7.5),
+        str: ("NORMAL", "NORMAL"),
+    }[type(field.default)]
+    found = getattr(Settings.load({f"polos_{field.name}": value}), field.name)
+    assert found == value
+    assert type(found) is type(field.default)
+    monkeypatch.setenv(f"POLOS_{field.name.upper()}", text)
+    found = getattr(Settings.load(), field.name)
+    assert found == value
+    assert type(found) is type(field.default)
+
+
+@pytest.mark.parametrize("text", ["1", "true", "True", "YES", "on"])
+def test_what_switches_on(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLOS_AUTO_MIGRATE", text)
+    assert Settings.load().auto_migrate is True
+
+
+@pytest.mark.parametrize("text", ["0", "false", "No", "off", ""])
+def test_what_switches_off(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLOS_AUTO_MIGRATE", text)
+    assert Settings.load().auto_migrate is False
+    assert Settings.load({"polos_auto_migrate": False}).auto_migrate is False
+
+
+def test_false_from_celery_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLOS_AUTO_MIGRATE", "1")
+    assert Settings.load({"polos_auto_migrate": False}).auto_migrate is False
+    monkeypatch.setenv("POLOS_COUNTDOWN_HORIZON", "5")
+    assert Settings.load({"polos_countdown_horizon": 0}).countdown_horizon == 0
+
+
+def test_an_empty_value_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLOS_LEASE_SECONDS", "")
+    assert Settings.load().lease_seconds == Settings().lease_seconds
+
+
+@pytest.mark.parametrize("name", ["lease_seconds", "max_recoveries"])
+def test_what_is_no_number_is_an_error_that_names_both_places(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"POLOS_{name.upper()}", "soon")
+    with pytest.raises(ConfigurationError, match="'soon'.*must be a number") as caught:
+        Settings.load()
+    assert f"POLOS_{name.upper()}" in str(caught.value)
+    assert f"polos_{name}" in str(caught.value)
+
+
+def test_home_is_what_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLOS_HOME", str(tmp_path / "a" / "b"))
+    (tmp_path / ".polos").mkdir()
+    assert find_home(tmp_path) == tmp_path / "a" / "b"
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_home_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("POLOS_HOME", "~/mine")
+    assert find_home() == tmp_path / "mine"
+
+
+def test_home_is_the_nearest_upwards(tmp_path: Path) -> None:
+    deep = tmp_path / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    (tmp_path / ".polos").mkdir()
+    assert find_home(deep) == tmp_path / ".polos"
+    (tmp_path / "a" / "b" / ".polos").mkdir()
+    assert find_home(deep) == tmp_path / "a" / "b" / ".polos"
+
+
+def test_a_file_of_that_name_is_no_home(tmp_path: Path) -> None:
+    (tmp_path / ".polos").mkdir()
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / ".polos").touch()
+    assert find_home(below / "deeper") == tmp_path / ".polos"
+
+
+def test_without_any_home_one_is_made_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = find_home()
+    assert home == tmp_path / ".polos"
+    assert home.is_dir()
+    assert find_home() == home
