@@ -90,6 +90,9 @@ def celery_worker(name: str) -> Iterator[CeleryWorker]:
         worker.wait_until_ready()
         say(f"worker {name} is ready, pid {worker.pid}")
         yield worker
+    except (PolosError, SystemExit):
+        print(f"\nThe last lines of the worker's log:\n{worker.tail()}", file=sys.stderr)
+        raise
     finally:
         worker.stop()
 

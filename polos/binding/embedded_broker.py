@@ -51,9 +51,9 @@ class Channel(filesystem.Channel):
                 table.remove(row)
                 self._write_table(exchange, table)
 
-    def _put(self, queue: str, payload: Any, **_: Any) -> None:
+    def _put(self, queue: str, *message: Any, **_: Any) -> None:
         name = f"{round(monotonic() * 1000):015d}_{uuid.uuid4()}.{queue}.msg"
-        _write_whole(Path(self.data_folder_out) / name, dumps(payload))
+        _write_whole(Path(self.data_folder_out) / name, dumps(message[0]))
 
     def _write_table(self, exchange: str, table: list[Any]) -> None:
         _write_whole(self._exchange_file(exchange), dumps(table))

@@ -15,3 +15,4 @@ class Pack(Protocol):
         self, cls: type, state: dict[str, Any], depth: int
     ) -> tuple[Any, dict[str, list[str]]]:
         """An object's attributes as JSON data, and those that only a field's serializer takes."""
+        ...

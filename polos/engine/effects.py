@@ -45,6 +45,7 @@ class AttemptEffects:
 
     def __init__(self, attempt: Attempt, store: SqlStore, dispatcher: Dispatcher) -> None:
         self._attempt = attempt
+        self._branches = attempt.branches
         self._journal = attempt.journal
         self._store = store
         self._dispatcher = dispatcher
@@ -56,7 +57,7 @@ class AttemptEffects:
 
     def record(self, key: str, kind: Kind, make: Callable[[], Any]) -> Any:
         """The recorded value of ``key``, or ``make()``, recorded."""
-        found = self._attempt.ask(key, kind)
+        found = self._branches.ask(key, kind)
         if found is not None:
             return value_of(found)
         value = make()
@@ -69,10 +70,10 @@ class AttemptEffects:
 
     async def wait_until(self, key: str, due: Callable[[], Micros]) -> None:
         """Return when the time has come."""
-        if self._attempt.ask(key, Kind.TIMER) is not None:
-            await self._attempt.replayed(key)
+        if self._branches.ask(key, Kind.TIMER) is not None:
+            await self._branches.replayed(key)
             return
-        await self._attempt.live()
+        await self._branches.live()
         clock = self._attempt.clock
         stored = self._journal.stored_waits.get(key)
         if stored is None or stored.due_at is None:
@@ -80,21 +81,21 @@ class AttemptEffects:
             lag = clock.at_most() - clock.at_least()
             stored = Wait(key, Kind.TIMER, Micros(due() + lag), started_at=clock.at_least())
         assert stored.due_at is not None
-        await self._attempt.timer(stored, stored.due_at)
+        await self._branches.timer(stored, stored.due_at)
 
     async def run(self, request: StepRequest) -> Any:
         """The value of a step."""
-        if self._attempt.ask(request.key, Kind.STEP) is not None:
-            return value_of(await self._attempt.replayed(request.key))
-        await self._attempt.live()
+        if self._branches.ask(request.key, Kind.STEP) is not None:
+            return value_of(await self._branches.replayed(request.key))
+        await self._branches.live()
         row = await self._live_step(request)
-        return value_of(await self._attempt.deliver(row))
+        return value_of(await self._branches.deliver(row))
 
     async def invoke(self, request: ChildRequest) -> Execution:
         """Start a child, exactly once."""
-        found = self._attempt.ask(request.key, Kind.INVOKE)
+        found = self._branches.ask(request.key, Kind.INVOKE)
         if found is None:
-            await self._attempt.live()
+            await self._branches.live()
             child = self._child(request)
             row = Checkpoint(request.key, Kind.INVOKE, value=encode(child.id))
             started = self._journal.start_child(child, row)
@@ -105,16 +106,16 @@ class AttemptEffects:
     async def invoke_and_wait(self, request: ChildRequest) -> Any:
         """Start a child, exactly once, and give its result."""
         key = request.key
-        if self._attempt.ask(key, Kind.CHILD) is not None:
-            row = await self._attempt.replayed(key)
+        if self._branches.ask(key, Kind.CHILD) is not None:
+            row = await self._branches.replayed(key)
         else:
-            await self._attempt.live()
+            await self._branches.live()
             wait = self._journal.stored_waits.get(key)
             if wait is None:
                 child = self._child(request)
                 wait = Wait(key, Kind.CHILD, target_id=child.id, started_at=self.now())
                 self._send(self._journal.start_child(child, wait))
-            row = await self._attempt.outside(wait)
+            row = await self._branches.outside(wait)
         return value_of(row, request.result_type)
 
     # -- children --------------------------------------------------------------------------
@@ -173,11 +174,11 @@ class AttemptEffects:
         failed = 0 if wait is None else wait.attempts
         started = (wait.started_at if wait else None) or self.now()
         if wait is not None and wait.due_at is not None:
-            await self._attempt.timer(wait, wait.due_at)
+            await self._branches.timer(wait, wait.due_at)
         while True:
             row, error = await self._try(request, policy, failed, started)
             if row is not None:
-                [kept] = self._journal.commit([row], self._attempt.waits_to_store())
+                [kept] = self._journal.commit([row], self._branches.waits_to_store())
                 return kept
             failed += 1
             await self._back_off(request.key, policy.delay(failed), failed, started, error)
@@ -208,12 +209,11 @@ class AttemptEffects:
     async def _call(self, request: StepRequest, timeout: float | None) -> Any:
         function = partial(request.func, *request.args, **request.kwargs)
         self._attempt.working += 1
-        self._attempt.current_step = request.key
         try:
             async with asyncio.timeout(timeout):
                 if _is_async(request.func):
                     return await function()
-                returned = await self._attempt.call(function)
+                returned = await self._branches.call(function)
                 return await returned if inspect.isawaitable(returned) else returned
         except TimeoutError as error:
             if timeout is None or str(error):
@@ -228,7 +228,7 @@ class AttemptEffects:
         due = Micros(self._attempt.clock.at_most() + micros(delay))
         wait = Wait(key, Kind.STEP, due, attempts=failed, failure=error, started_at=started)
         self._journal.keep_wait(wait)
-        await self._attempt.timer(wait, due)
+        await self._branches.timer(wait, due)
 
     def _row(
         self, key: str, data: bytes | None, failure: Failure | None, attempts: int, started: Micros

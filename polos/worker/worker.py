@@ -88,7 +88,7 @@ class Worker:
             self._slots,
             f"polos-{uuid4().hex[:8]}@{os.uname().nodename}",
             queues=self._queues(bound),
-            on_exit=lambda: loop.call_soon_threadsafe(self._stopping.set),
+            on_exit=lambda: _set_from_thread(loop, self._stopping),
         )
         try:
             with _stopped_by_signals(loop, self._stopping):
@@ -116,6 +116,11 @@ class Worker:
     def _queues(self, bound: Bound) -> list[str]:
         own = {workflow.queue for workflow in self._workflows if workflow.queue}
         return [bound.app.conf.task_default_queue, *sorted(own)]
+
+
+def _set_from_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(event.set)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from tests.store.scenes import (
     running,
     step,
 )
+from tests.store.threads import Background
 
 NEAR = micros(1)
 
@@ -84,9 +85,13 @@ def test_renewing_passes_by_a_row_that_is_locked(postgres_store: SqlStore) -> No
         edit(store.database, name, lease_expires_at=7)
     with store.database.engine.begin() as other:
         lock(other, "one")
-        renewals = store.renew([("one", one.token), ("two", two.token)], 15)
-        assert [renewal.held for renewal in renewals] == [True, True]
-        store.renew_owner(str(OWNER), 30)
+        pairs = [("one", one.token), ("two", two.token)]
+        heartbeat = Background(store.database, lambda: store.renew(pairs, 15))
+        assert not heartbeat.is_blocked()
+        assert [renewal.held for renewal in heartbeat.result()] == [True, True]
+        assert expiry(store, "two") - now(store.database) == pytest.approx(micros(15), abs=NEAR)
+        main_process = Background(store.database, lambda: store.renew_owner(str(OWNER), 30))
+        assert not main_process.is_blocked()
     assert expiry(store, "one") == 7
     assert expiry(store, "two") - now(store.database) == pytest.approx(micros(30), abs=NEAR)
 

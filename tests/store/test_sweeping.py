@@ -24,7 +24,7 @@ from tests.store.scenes import (
     statements,
     timer,
 )
-from tests.store.threads import errors, race
+from tests.store.threads import Background, errors, race
 
 CLOSE = SECOND // 2
 
@@ -152,8 +152,12 @@ def test_a_sweep_passes_by_what_is_locked(postgres_store: SqlStore) -> None:
     with store.database.engine.begin() as other:
         lock(other, "one")
         lock(other, "queued-one")
-        assert ids(store.wake_due(10)) == ["two"]
-        assert "queued-one" not in ids(store.redispatch(10))
+        waking = Background(store.database, lambda: store.wake_due(10))
+        assert not waking.is_blocked()
+        assert ids(waking.result()) == ["two"]
+        sending = Background(store.database, lambda: store.redispatch(10))
+        assert not sending.is_blocked()
+        assert ids(sending.result()) == ["queued-two"]
     assert ids(store.wake_due(10)) == ["one"]
 
 

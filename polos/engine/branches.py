@@ -1,0 +1,268 @@
+"""The branches of an attempt: what each of them is blocked on, and what is resolved next.
+
+User code asks for steps, waits and children. What suspends is resolved in one place, ``advance``,
+one completion at a time and only when the loop is idle: first what is recorded, in its order; then
+what happens now. So a replay meets the same order as the first pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from polos.codec import encode
+from polos.engine.blocked import foreign_lines
+from polos.engine.clock import StoreClock
+from polos.engine.journal import Journal
+from polos.engine.loop import ThreadLoop
+from polos.engine.signals import AttemptEnded
+from polos.model.outcome import Parked
+from polos.model.records import Checkpoint, Kind, Micros, Wait, as_datetime
+
+
+@dataclass(slots=True)
+class Timer:
+    """A time that a branch waits for; a durable one of the kind ``STEP`` is a back-off."""
+
+    wait: Wait
+    due: Micros
+    future: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class SyncCall:
+    """A plain function that runs on the worker's thread while no loop runs in it."""
+
+    function: Callable[[], Any]
+    context: contextvars.Context
+    future: asyncio.Future[Any]
+
+
+class Branches:
+    """Everything that the tasks of one attempt are blocked on.
+
+    Args:
+        journal: what is recorded.
+        clock: the database's time.
+        thread: the loop that the tasks run on.
+        grace: seconds that awaiting something foreign counts as work.
+    """
+
+    def __init__(
+        self, journal: Journal, clock: StoreClock, thread: ThreadLoop, grace: float
+    ) -> None:
+        self.sync_calls: deque[SyncCall] = deque()
+        self._journal = journal
+        self._clock = clock
+        self._thread = thread
+        self._loop = thread.loop
+        self._grace = grace
+        self._replayed: dict[str, asyncio.Future[Any]] = {}
+        self._ready: deque[tuple[asyncio.Future[Any], Checkpoint]] = deque()
+        self._held: list[asyncio.Future[None]] = []
+        self._timers: dict[str, Timer] = {}
+        self._outside: dict[str, tuple[Wait, asyncio.Future[Any]]] = {}
+        self._progress = time.monotonic()
+
+    # -- what branches ask for -------------------------------------------------------------
+
+    def ask(self, key: str, kind: Kind) -> Checkpoint | None:
+        """The checkpoint of a key, if it has one."""
+        if self._journal.closed:
+            raise AttemptEnded
+        self._progress = time.monotonic()
+        return self._journal.ask(key, kind)
+
+    async def replayed(self, key: str) -> Checkpoint:
+        """Wait for the turn of a recorded completion."""
+        future: asyncio.Future[Checkpoint] = self._loop.create_future()
+        self._replayed[key] = future
+        try:
+            return await future
+        finally:
+            self._replayed.pop(key, None)
+
+    async def live(self) -> None:
+        """Wait until nothing recorded is left to resolve: from here on things happen."""
+        if self._journal.next_in_order() is None:
+            return
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._held.append(future)
+        await future
+
+    async def deliver(self, row: Checkpoint) -> Checkpoint:
+        """Wait for the turn of a completion that was committed just now."""
+        self._progress = time.monotonic()
+        future: asyncio.Future[Checkpoint] = self._loop.create_future()
+        self._ready.append((future, row))
+        return await future
+
+    async def call(self, function: Callable[[], Any]) -> Any:
+        """Run a plain function on the worker's thread with no event loop running in it."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.sync_calls.append(SyncCall(function, contextvars.copy_context(), future))
+        returned, error = await future
+        if error is not None:
+            raise error
+        return returned
+
+    async def timer(self, wait: Wait, due: Micros) -> None:
+        """Wait durably for a time."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._timers[wait.step_key] = Timer(wait, due, future)
+        try:
+            await future
+        finally:
+            self._timers.pop(wait.step_key, None)
+
+    async def outside(self, wait: Wait) -> Checkpoint:
+        """Wait durably for a completion from outside."""
+        future: asyncio.Future[Checkpoint] = self._loop.create_future()
+        self._outside[wait.step_key] = (wait, future)
+        try:
+            return await future
+        finally:
+            self._outside.pop(wait.step_key, None)
+
+    def waits_to_store(self) -> list[Wait]:
+        """The durable waits that the store doesn't know yet."""
+        waits = [timer.wait for timer in self._timers.values()]
+        return [wait for wait in waits if wait.step_key not in self._journal.stored_waits]
+
+    # -- what is resolved ------------------------------------------------------------------
+
+    @property
+    def durable(self) -> bool:
+        """Whether anything durable is outstanding."""
+        return bool(self._timers or self._outside)
+
+    @property
+    def awaits_outside(self) -> bool:
+        """Whether a completion from outside is outstanding."""
+        return bool(self._outside)
+
+    def deliver_next(self) -> bool:
+        """Resolve the next completion; False where there is none."""
+        if self._ready:
+            _resolve(*self._ready.popleft())
+            return True
+        return self._replay_next()
+
+    def begin_held(self) -> bool:
+        """Let live what was held back until all that is recorded is resolved."""
+        if not self._held or self._replayed:
+            return False
+        held, self._held = self._held, []
+        for future in held:
+            _resolve(future, None)
+        return True
+
+    def _replay_next(self) -> bool:
+        key = self._journal.next_in_order()
+        if key is not None and key not in self._replayed:
+            if self._replayed and self.foreign() and self.grace_left() > 0:
+                # Its branch may be on its way, past something outside of steps.
+                return False
+            key = self._journal.first_of(self._replayed)
+        if key is None:
+            return False
+        _resolve(self._replayed[key], self._journal.settled(key))
+        return True
+
+    def complete_due(self) -> bool:
+        """Commit the timers that are due; False where none is."""
+        now = self._clock.at_least()
+        due = sorted(
+            (
+                timer
+                for timer in self._timers.values()
+                if timer.due <= now and not timer.future.done()
+            ),
+            key=lambda timer: timer.due,
+        )
+        if not due:
+            return False
+        nothing = encode(None)
+        rows = [
+            Checkpoint(
+                timer.wait.step_key, Kind.TIMER, value=nothing, started_at=timer.wait.started_at
+            )
+            for timer in due
+            if timer.wait.kind is Kind.TIMER
+        ]
+        kept = {row.step_key: row for row in self._journal.commit(rows)} if rows else {}
+        for timer in due:
+            row = kept.get(timer.wait.step_key, Checkpoint(timer.wait.step_key, timer.wait.kind))
+            self._ready.append((timer.future, row))
+        return True
+
+    def take_in(self, rows: list[Checkpoint]) -> None:
+        """Resolve what was completed outside, in its order."""
+        for row in rows:
+            waiting = self._outside.get(row.step_key)
+            if waiting is not None:
+                self._ready.append((waiting[1], row))
+
+    # -- resting and parking ---------------------------------------------------------------
+
+    def next_due(self) -> float | None:
+        """Seconds until the next timer; None without one."""
+        if not self._timers:
+            return None
+        return self._clock.until(Micros(min(timer.due for timer in self._timers.values())))
+
+    def bounds(self, timeout: float | None) -> list[float]:
+        """The seconds that the loop may sleep, each for a reason."""
+        bounds = [] if timeout is None else [timeout]
+        due = self.next_due()
+        if due is not None:
+            bounds.append(due)
+        if self._replayed:
+            bounds.append(max(0.0, self.grace_left()))
+        return bounds
+
+    def foreign(self) -> list[str]:
+        """The lines at which branches await something outside of steps."""
+        durable = [
+            *(timer.future for timer in self._timers.values()),
+            *(future for _, future in self._outside.values()),
+            *self._replayed.values(),
+            *self._held,
+        ]
+        return foreign_lines(self._thread.tasks(), durable)
+
+    def grace_left(self) -> float:
+        """Seconds that awaiting something foreign still counts as work."""
+        return self._progress + self._grace - time.monotonic()
+
+    def parked(self) -> Parked:
+        """What the attempt is to be parked with."""
+        outstanding = {*self._timers, *self._outside}
+        dues = [timer.due for timer in self._timers.values()]
+        return Parked(
+            waits=tuple(self.waits_to_store()),
+            settled=tuple(key for key in self._journal.stored_waits if key not in outstanding),
+            wake_at=Micros(min(dues)) if dues else None,
+            wakeups=self._journal.turn,
+            reason=self._reason(),
+        )
+
+    def _reason(self) -> str:
+        timers = sorted(self._timers.values(), key=lambda timer: timer.due)
+        texts = [
+            f"{timer.wait.step_key!r} until {as_datetime(timer.due):%Y-%m-%d %H:%M:%S} UTC"
+            for timer in timers[:1]
+        ]
+        texts += [f"child {key!r}" for key in list(self._outside)[:2]]
+        more = len(self._timers) + len(self._outside) - len(texts)
+        return "waiting for " + ", ".join(texts) + (f" and {more} more" if more else "")
+
+
+def _resolve(future: asyncio.Future[Any], value: Any) -> None:
+    if not future.done():
+        future.set_result(value)
