@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery
 
-from polos.binding.embedded_broker import SCHEME, install
+from polos.binding.embedded_broker import MEMORY_SCHEME, SCHEME, install
 from polos.model.settings import Settings, find_home
 
 QUEUE = "polos"
@@ -37,9 +37,10 @@ def make_app(settings: Settings, *, name: str = "polos") -> Celery:
 
 def make_memory_app(queue: str) -> Celery:
     """A Celery app whose messages never leave this process."""
+    install()
     app = Celery("polos-embedded", set_as_current=False)
     app.conf.update(
-        broker_url="memory://localhost",
+        broker_url=f"{MEMORY_SCHEME}://localhost",
         broker_transport_options={"polling_interval": 0.01},
         task_default_queue=queue,
         worker_prefetch_multiplier=1,

@@ -27,9 +27,11 @@ from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner
 from polos.errors import ExecutionExists, PolosError, StoreUnavailable
-from polos.model.outcome import Parked
+from polos.model.outcome import Cancelled, Completed, Failed, Parked
 from polos.model.ports import StartRequest
+from polos.model.records import Execution
 from polos.model.settings import Settings
+from polos.model.states import Status
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.worker")
@@ -56,6 +58,7 @@ class Bound:
         self._runner: Runner | None = None
         self._keeper: Keeper | None = None
         self._lock = threading.Lock()
+        self._to_announce: set[str] = set()
         self.slots = 0
         app.polos = self
         app.steps["worker"].add(SweepStep)
@@ -119,6 +122,9 @@ class Bound:
 
     def announced(self, execution_id: str) -> None:
         """Celery has stored the end of this execution and sent what follows it."""
+        if execution_id not in self._to_announce:
+            return
+        self._to_announce.discard(execution_id)
         try:
             self.store.announced(execution_id)
         except StoreUnavailable as error:
@@ -178,15 +184,32 @@ class Bound:
     def _delivery(self, execution_id: str, hop: Hop) -> Delivery:
         if isinstance(hop.outcome, Parked):
             return Delivery(waiting=hop.outcome.reason)
-        execution = self.store.get(execution_id)
-        if execution is None or not execution.status.ended:
+        ended = self._ended(execution_id, hop)
+        if ended is None:
             return Delivery(dropped=True)
-        if hop.outcome is None and not execution.unannounced:
-            return Delivery(dropped=True)
+        if ended.known_to_celery:
+            self._to_announce.add(execution_id)
         try:
-            return Delivery(result=plain(value_of(execution, Any)))
+            workflow = self._registry.require(ended.workflow_id)
+            return Delivery(result=plain(value_of(ended, workflow.result_type)))
         except PolosError as error:
             return Delivery(error=error)
+
+    def _ended(self, execution_id: str, hop: Hop) -> Execution | None:
+        """The end that Celery is to be told; None where it is none of this message's business."""
+        if hop.execution is None:
+            # An end whose announcement a crash prevented is told again.
+            stored = self.store.get(execution_id)
+            return stored if stored is not None and stored.unannounced else None
+        match hop.outcome:
+            case Completed(result):
+                return replace(hop.execution, status=Status.COMPLETED, result=result)
+            case Failed(failure):
+                return replace(hop.execution, status=Status.FAILED, failure=failure)
+            case Cancelled():
+                return replace(hop.execution, status=Status.CANCELLED)
+            case _:
+                return None
 
     def _forget_parent(self, **_: Any) -> None:
         if self.client.is_open:

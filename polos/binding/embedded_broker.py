@@ -1,4 +1,4 @@
-"""The embedded broker: kombu's filesystem transport, made safe for several processes.
+"""The embedded brokers: kombu's filesystem and memory transports, a little adapted.
 
 kombu opens a file before it locks and fills it, so that a neighbour can read a message or a table
 of bindings that is still empty. Here both appear under their names only when they are whole.
@@ -15,11 +15,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES, filesystem
+from kombu.transport import TRANSPORT_ALIASES, filesystem, memory
 from kombu.transport.filesystem import exchange_queue_t
 from kombu.utils.json import dumps, loads
 
 SCHEME = "embedded"
+MEMORY_SCHEME = "embedded-memory"
+# Celery's loop looks at its flags between two waits of 2 s; it would take 4 s to stop.
+_DRAIN = 0.1
 
 
 class Channel(filesystem.Channel):
@@ -65,15 +68,28 @@ class Channel(filesystem.Channel):
             yield
 
 
-class Transport(filesystem.Transport):
-    """The transport behind ``embedded://``."""
+class FileTransport(filesystem.Transport):
+    """Across processes; what is behind ``embedded://``."""
 
     Channel = Channel
 
+    def drain_events(self, connection: Any, timeout: float | None = None) -> Any:
+        """Wait for a message, no longer than a worker that is to stop should take."""
+        return super().drain_events(connection, timeout=min(timeout or _DRAIN, _DRAIN))
+
+
+class MemoryTransport(memory.Transport):
+    """Within one process."""
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> Any:
+        """Wait for a message, no longer than a worker that is to stop should take."""
+        return super().drain_events(connection, timeout=min(timeout or _DRAIN, _DRAIN))
+
 
 def install() -> None:
-    """Make the scheme known to kombu."""
-    TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
+    """Make the schemes known to kombu."""
+    TRANSPORT_ALIASES[SCHEME] = f"{__name__}:FileTransport"
+    TRANSPORT_ALIASES[MEMORY_SCHEME] = f"{__name__}:MemoryTransport"
 
 
 def _write_whole(file: Path, text: str) -> None:

@@ -116,6 +116,8 @@ class Polos(PolosClient):
             queues=self._queues(bound.app),
         )
         self._thread.start(_START_SECONDS)
+        if registry.default_client() is None:
+            registry.set_default_client(self)
 
     def stop_worker(self) -> None:
         """Stop the own worker; what it runs may finish."""
@@ -123,6 +125,8 @@ class Polos(PolosClient):
             self._thread.stop(_STOP_SECONDS)
             self._thread = None
         if self._app is None:
+            if registry.default_client() is self:
+                registry.set_default_client(None)
             self.close()
 
     def _own_app(self) -> Celery:

@@ -29,11 +29,8 @@ def test_the_first_workflow_of_the_readme_runs(
     program: Callable[..., Program], tmp_path: Path
 ) -> None:
     (tmp_path / "first.py").write_text(blocks(ROOT / "README.md", "python")[0])
-    [promised] = [
-        text
-        for text in blocks(ROOT / "README.md", "console")
-        if text.startswith("$ python first.py")
-    ]
+    consoles = blocks(ROOT / "README.md", "console")
+    [promised] = [text for text in consoles if text.startswith("$ python first.py")]
     first = program(sys.executable, "first.py", cwd=tmp_path, env={"HOME": str(tmp_path)})
     assert first.wait(60) == 0, first.tail()
     assert first.text() == promised.partition("\n")[2]

@@ -173,3 +173,23 @@ def test_a_completion_counts_even_where_no_wait_is_found(store: SqlStore) -> Non
     after = row(store.database, "parent")
     assert (after["status"], after["wakeups"]) == (Status.QUEUED, 1)
     assert keys(store, "parent") == []
+
+
+def test_an_end_while_all_is_loaded_is_not_overlooked(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends between the two reads is a wait, a checkpoint or both, but never neither."""
+    _, child = family(store)
+    whole = store.database.run
+    asked: list[int] = []
+
+    def run(*args: Any) -> Any:
+        rows = whole(*args)
+        asked.append(1)
+        if len(asked) == 1:
+            end(store, child)
+        return rows
+
+    monkeypatch.setattr(store.database, "run", run)
+    recorded, waiting = store.load("parent")
+    assert {found.step_key for found in (*recorded, *waiting)} == {"kid"}
