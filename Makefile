@@ -9,7 +9,7 @@ unexport PYTHONHOME PYTHONPATH
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: test demo lint ruff mypy pyright floors install clean
+.PHONY: test demo bench lint ruff mypy pyright floors install clean
 
 # Part of them: make test ARGS="tests/unit -k lease"
 test: $(INSTALLED)
@@ -33,6 +33,10 @@ pyright: $(INSTALLED)
 
 floors: $(INSTALLED)
 	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.step_cost
+	$(BIN)/python -m benchmarks.wait_lateness
 
 install: $(INSTALLED)
 

@@ -279,13 +279,15 @@ async def exchange_rate(currency: str) -> float:
 async def orchestrator_workflow(ctx: WorkflowContext, payload: ReportPayload) -> ReportResult:
     """Starts a child for each region and a step beside them, all at once."""
     began = await ctx.step.now("began")
-    rate, *regions = await asyncio.gather(
+    rate, regions = await asyncio.gather(
         ctx.step.run("exchange_rate", exchange_rate, "USD"),
-        *(
-            ctx.step.invoke_and_wait(
-                f"region_{region}", region_workflow, RegionPayload(region=region, sales=sales)
+        asyncio.gather(
+            *(
+                ctx.step.invoke_and_wait(
+                    f"region_{region}", region_workflow, RegionPayload(region=region, sales=sales)
+                )
+                for region, sales in payload.sales.items()
             )
-            for region, sales in payload.sales.items()
         ),
     )
     ended = await ctx.step.now("ended")

@@ -1,0 +1,1 @@
+"""Measurements, as tables of ratios taken in one run."""
