@@ -1,0 +1,89 @@
+"""Waiting for ends: many waiters, few queries."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import event
+
+from polos.client.watcher import Watcher
+from polos.engine.owner import this_process
+from polos.errors import WorkflowTimeoutError
+from polos.model.outcome import Completed
+from polos.model.records import ExecutionId, NewExecution
+from polos.model.settings import Settings
+from polos.store.sql_store import SqlStore
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[SqlStore]:
+    made = SqlStore.open(Settings.load(database_url=database_url, auto_migrate=True))
+    yield made
+    made.close()
+
+
+def begin(store: SqlStore) -> str:
+    id_ = ExecutionId(str(uuid4()))
+    store.start(NewExecution(id_, "flow", "default", b"null"))
+    return id_
+
+
+def end(store: SqlStore, id_: str) -> None:
+    claimed = store.claim(id_, "flow", this_process(), 15)
+    assert claimed is not None
+    store.commit(claimed.execution, claimed.token, Completed(b"1"))
+
+
+def test_two_hundred_waiters_share_their_queries(store: SqlStore) -> None:
+    watcher, ids = Watcher(store), [begin(store) for _ in range(200)]
+    queries: list[str] = []
+    engine = store.database.engine
+
+    def count(*args: object) -> None:
+        if "status IN" in str(args[2]) and str(args[2]).startswith("SELECT"):
+            queries.append(str(args[2]))
+
+    async def wait() -> list[str]:
+        waiting = [asyncio.ensure_future(watcher.wait_async(id_, 30)) for id_ in ids]
+        await asyncio.sleep(0)
+        event.listen(engine, "after_cursor_execute", count)
+        ender = threading.Thread(target=lambda: [end(store, id_) for id_ in ids])
+        ender.start()
+        found = await asyncio.gather(*waiting)
+        ender.join()
+        return [one.id for one in found]
+
+    began = time.monotonic()
+    assert asyncio.run(wait()) == ids
+    took = time.monotonic() - began
+    # One query for all at a time, never more often than every 4 ms, plus one for each look
+    # that found something.
+    assert len(queries) <= took / 0.004 + 200
+    watcher.close()
+
+
+def test_quiet_waiting_asks_ever_more_rarely(store: SqlStore) -> None:
+    watcher, id_ = Watcher(store), begin(store)
+    queries: list[str] = []
+    event.listen(
+        store.database.engine, "after_cursor_execute", lambda *args: queries.append(args[2])
+    )
+    with pytest.raises(WorkflowTimeoutError) as caught:
+        watcher.wait(id_, 2.0)
+    assert caught.value.execution_id == id_
+    # 15 looks while the pause grows from 4 ms to 250 ms in the first second, then 4 a second.
+    assert len(queries) < 30
+    watcher.close()
+
+
+def test_an_end_that_is_there_already_is_found(store: SqlStore) -> None:
+    watcher, id_ = Watcher(store), begin(store)
+    end(store, id_)
+    assert watcher.wait(id_, 10).id == id_
+    assert asyncio.run(watcher.wait_async(id_, 10)).id == id_
+    watcher.close()
