@@ -31,7 +31,10 @@ def is_dead(text: str) -> bool:
         return False
     if (owner.boot_id, owner.pid_namespace) != (_boot_id(), _pid_namespace()):
         return False
-    return _started(owner.pid) != owner.started or _state(owner.pid) in {"Z", "X"}
+    stat = _stat(owner.pid)
+    if not stat:
+        return not _exists(owner.pid)
+    return int(stat[19]) != owner.started or stat[0] in {"Z", "X"}
 
 
 def is_stopped(pid: int) -> bool:
@@ -60,6 +63,17 @@ def _stat(pid: int) -> list[str]:
         return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def _exists(pid: int) -> bool:
+    # Where /proc hides the processes of other users, only a signal tells.
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _state(pid: int) -> str:

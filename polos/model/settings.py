@@ -15,6 +15,9 @@ from typing import Any
 from polos.errors import ConfigurationError
 
 HOME_NAME = ".polos"
+_YES = {"1", "true", "yes", "on"}
+_NO = {"0", "false", "no", "off"}
+_SYNCHRONOUS = ("NORMAL", "FULL", "EXTRA")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,9 @@ class Settings:
     @classmethod
     def load(cls, conf: Mapping[str, Any] | None = None, **given: Any) -> Settings:
         """Given values, then a Celery configuration, then the environment, then defaults."""
+        unknown = set(given) - {field.name for field in fields(cls)}
+        if unknown:
+            raise TypeError(f"no setting is called {', '.join(sorted(unknown))}")
         found: dict[str, Any] = {}
         for field in fields(cls):
             value = given.get(field.name)
@@ -70,7 +76,16 @@ class Settings:
 
 def _converted(name: str, value: Any, default: Any) -> Any:
     if isinstance(default, bool):
-        return str(value).lower() in {"1", "true", "yes", "on"}
+        word = str(value).lower()
+        if word not in _YES | _NO:
+            raise ConfigurationError(
+                f"POLOS_{name.upper()} (polos_{name}) is {value!r}; it must be 1 or 0"
+            )
+        return word in _YES
+    if name == "sqlite_synchronous" and str(value).upper() not in _SYNCHRONOUS:
+        raise ConfigurationError(
+            f"POLOS_SQLITE_SYNCHRONOUS is {value!r}; it must be one of {', '.join(_SYNCHRONOUS)}"
+        )
     try:
         return type(default)(value)
     except (TypeError, ValueError):

@@ -132,7 +132,12 @@ def _parsed(url: str) -> URL:
 
 
 def _engine(url: URL, synchronous: str, connections: int) -> Engine:
-    options: dict[str, Any] = {"pool_size": connections, "max_overflow": -1}
+    # Payloads must not reach tracebacks by way of a statement's parameters.
+    options: dict[str, Any] = {
+        "pool_size": connections,
+        "max_overflow": -1,
+        "hide_parameters": True,
+    }
     backend = url.get_backend_name()
     if backend == "sqlite":
         options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
