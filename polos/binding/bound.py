@@ -60,8 +60,9 @@ class Bound:
         self._lock = threading.Lock()
         self._to_announce: set[str] = set()
         self.slots = 0
-        app.polos = self
-        app.steps["worker"].add(SweepStep)
+        bound_app: Any = app
+        bound_app.polos = self
+        bound_app.steps["worker"].add(SweepStep)
         worker_process_init.connect(self._forget_parent, weak=False)
         self._unsubscribe = known.subscribe(self._register)
 
@@ -134,6 +135,11 @@ class Bound:
         """Look now for leases that a dead pool process left behind."""
         if self.sweep_thread is not None:
             self.sweep_thread.nudge()
+
+    def hard_limit_hit(self, execution_id: str, seconds: float) -> None:
+        """Fail the execution whose process Celery is about to kill."""
+        if self.sweep_thread is not None:
+            self.sweep_thread.fail_soon(execution_id, seconds)
 
     def close(self) -> None:
         """Let go of the app, and close the store."""

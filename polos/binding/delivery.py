@@ -36,14 +36,22 @@ class Receiver(Protocol):
         options: Mapping[str, Any],
     ) -> str:
         """Write the execution of a task that Celery is asked to send, then send its hint."""
+        ...
 
     def deliver(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Delivery:
         """Run one attempt for a message."""
+        ...
 
     def announced(self, execution_id: str) -> None:
         """Celery has stored the end and sent what follows it."""
+        ...
 
     def process_may_be_gone(self) -> None:
         """A pool process may have died."""
+        ...
+
+    def hard_limit_hit(self, execution_id: str, seconds: float) -> None:
+        """Celery is about to kill the process that runs this execution."""
+        ...

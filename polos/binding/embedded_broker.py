@@ -73,7 +73,7 @@ class FileTransport(filesystem.Transport):
 
     Channel = Channel
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> Any:
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> Any:
         """Wait for a message, no longer than a worker that is to stop should take."""
         return super().drain_events(connection, timeout=min(timeout or _DRAIN, _DRAIN))
 
@@ -81,7 +81,7 @@ class FileTransport(filesystem.Transport):
 class MemoryTransport(memory.Transport):
     """Within one process."""
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> Any:
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> Any:
         """Wait for a message, no longer than a worker that is to stop should take."""
         return super().drain_events(connection, timeout=min(timeout or _DRAIN, _DRAIN))
 

@@ -18,3 +18,9 @@ class PolosRequest(Request):
             return super().on_failure(exc_info, send_failed_event, return_ok)
         finally:
             self.task.bound.process_may_be_gone()
+
+    def on_timeout(self, soft: Any, timeout: Any) -> None:
+        """Celery's own handling; a hard limit ends the execution too, it is not tried again."""
+        if not soft:
+            self.task.bound.hard_limit_hit(self.id, float(timeout))
+        super().on_timeout(soft, timeout)

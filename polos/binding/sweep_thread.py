@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections import deque
 from typing import Any
 
 from celery import bootsteps
@@ -13,7 +14,7 @@ from celery.worker import state
 from polos.engine.owner import is_stopped, process, this_process
 from polos.engine.sweeper import INTERVAL, Sweeper
 from polos.errors import ConfigurationError, SchemaError, StoreError, StoreUnavailable
-from polos.model.records import WorkerReport
+from polos.model.records import Failure, WorkerReport
 
 log = logging.getLogger("polos.sweep")
 
@@ -31,6 +32,7 @@ class SweepThread:
         self._worker = worker
         self._owner = str(this_process(worker.hostname))
         self._introduced: set[str] = set()
+        self._limits_hit: deque[tuple[str, float]] = deque()
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._sweeper = Sweeper(lambda: bound.store, bound.dispatcher, bound.settings, self._report)
@@ -43,6 +45,12 @@ class SweepThread:
     def nudge(self) -> None:
         """Sweep now."""
         self._wake.set()
+
+    def fail_soon(self, execution_id: str, seconds: float) -> None:
+        """Fail an execution whose process is killed for taking longer than its hard limit."""
+        # Not here: Celery calls this where it reads its messages, which must not block.
+        self._limits_hit.append((execution_id, seconds))
+        self.nudge()
 
     def stop(self) -> None:
         """End, and leave the sweep to others."""
@@ -58,6 +66,7 @@ class SweepThread:
         while not self._stop.is_set():
             try:
                 self._introduce()
+                self._fail_limited()
                 self._sweeper.tick()
                 self._speak_for_children()
             except StoreError as error:
@@ -66,6 +75,14 @@ class SweepThread:
                 log.exception("a sweep failed; the next one is due in a second")
             self._wake.wait(INTERVAL)
             self._wake.clear()
+
+    def _fail_limited(self) -> None:
+        while self._limits_hit:
+            execution_id, seconds = self._limits_hit[0]
+            reason = f"it ran longer than its task's hard time limit of {seconds:g} s"
+            failure = Failure(reason, "TimeLimitExceeded")
+            self._bound.dispatcher.dispatch(self._bound.store.give_up(execution_id, failure))
+            self._limits_hit.popleft()
 
     def _introduce(self) -> None:
         known = set(self._bound.workflow_ids())
@@ -107,10 +124,10 @@ class SweepStep(bootsteps.StartStopStep):
         super().__init__(worker, **options)
         self._thread: SweepThread | None = None
 
-    def start(self, worker: Any) -> None:
+    def start(self, parent: Any) -> None:
         """Begin sweeping."""
-        bound = worker.app.polos
-        bound.slots = int(worker.concurrency or 1)
+        bound = parent.app.polos
+        bound.slots = int(parent.concurrency or 1)
         try:
             bound.store.known_workflows()
         except (SchemaError, ConfigurationError) as error:
@@ -118,13 +135,15 @@ class SweepStep(bootsteps.StartStopStep):
             raise SystemExit(1) from error
         except StoreUnavailable as error:
             log.error("%s; this worker goes on trying", error)
-        self._thread = bound.sweep_thread = SweepThread(bound, worker)
+        self._thread = bound.sweep_thread = SweepThread(bound, parent)
         self._thread.start()
 
-    def stop(self, worker: Any) -> None:
+    def stop(self, parent: Any) -> None:
         """Stop sweeping."""
         if self._thread is not None:
             self._thread.stop()
-            self._thread = worker.app.polos.sweep_thread = None
+            self._thread = parent.app.polos.sweep_thread = None
 
-    terminate = stop
+    def terminate(self, parent: Any) -> None:
+        """Stop sweeping."""
+        self.stop(parent)

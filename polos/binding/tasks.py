@@ -11,6 +11,7 @@ from celery.states import READY_STATES
 from polos.binding.delivery import Receiver
 from polos.binding.names import task_name, workflow_id_of
 from polos.definition.workflow import Workflow
+from polos.errors import PolosError
 
 
 class Waiting(Exception):
@@ -28,12 +29,14 @@ class PolosTask(Task):
     reject_on_worker_lost = True
     # A started execution would overwrite the RETRY that an earlier hop stored.
     track_started = False
+    # Celery logs these in one line; any other exception is a defect and shows its traceback.
+    throws = (PolosError,)
     Request = "polos.binding.request:PolosRequest"
     bound: Receiver
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run one attempt of the execution whose id is this task's."""
-        hop = self.bound.deliver(self.request, workflow_id_of(self.name), args, kwargs)
+        hop = self.bound.deliver(self.request, workflow_id_of(str(self.name)), args, kwargs)
         if hop.waiting is not None:
             raise Retry(hop.waiting, exc=Waiting(hop.waiting))
         if hop.dropped:
@@ -43,14 +46,22 @@ class PolosTask(Task):
         return hop.result
 
     def apply_async(
-        self, args: Any = None, kwargs: Any = None, task_id: str | None = None, **options: Any
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        task_id: Any = None,
+        producer: Any = None,
+        link: Any = None,
+        link_error: Any = None,
+        shadow: Any = None,
+        **options: Any,
     ) -> Any:
         """Write the execution first, then send its message; durable from this call on."""
+        options |= {"link": link, "link_error": link_error, "shadow": shadow}
         if self.app.conf.task_always_eager:
-            return super().apply_async(args, kwargs, task_id=task_id, **options)
-        options.pop("add_to_parent", None)
+            return super().apply_async(args, kwargs, task_id, producer, **options)
         execution_id = self.bound.start(
-            workflow_id_of(self.name), args or (), kwargs or {}, task_id, options
+            workflow_id_of(str(self.name)), args or (), kwargs or {}, task_id, options
         )
         return self.AsyncResult(execution_id)
 

@@ -40,21 +40,27 @@ class Effects(Protocol):
 
     def record(self, key: str, kind: Kind, make: Callable[[], Any]) -> Any:
         """The recorded value of ``key``, or ``make()``, recorded. Returns without suspending."""
+        ...
 
     def now(self) -> Micros:
         """The database's time, kept up by this machine's monotonic clock."""
+        ...
 
     async def run(self, request: StepRequest) -> Any:
         """The value of a step, run at most until its checkpoint is there."""
+        ...
 
     async def wait_until(self, key: str, due: Callable[[], Micros]) -> None:
         """Return when the time has come; ``due`` is asked only where nothing is recorded."""
+        ...
 
     async def invoke(self, request: ChildRequest) -> Execution:
         """Start a child, exactly once."""
+        ...
 
     async def invoke_and_wait(self, request: ChildRequest) -> Any:
         """Start a child, exactly once, and give its result."""
+        ...
 
 
 class Dispatcher(Protocol):
@@ -62,6 +68,7 @@ class Dispatcher(Protocol):
 
     def dispatch(self, hints: Sequence[Hint]) -> int:
         """Publish them; how many the broker took. Never raises for a broker that is away."""
+        ...
 
 
 class WorkflowClient(Protocol):
@@ -70,25 +77,32 @@ class WorkflowClient(Protocol):
     @property
     def project_id(self) -> str:
         """The namespace whose executions it sees."""
+        ...
 
     @property
     def max_value_bytes(self) -> int:
         """The largest encoded value that is kept."""
+        ...
 
     def start(self, request: StartRequest) -> Execution:
         """Write the execution and send its hint."""
+        ...
 
     def get(self, execution_id: str) -> Execution:
         """The stored execution; raises ExecutionNotFound."""
+        ...
 
     def cancel(self, execution_id: str) -> bool:
         """Cancel; False where it had ended already."""
+        ...
 
     def wait(self, execution_id: str, timeout: float | None) -> Execution:
         """Block until it has ended; raises WorkflowTimeoutError."""
+        ...
 
     def wait_async(self, execution_id: str, timeout: float | None) -> Awaitable[Execution]:
         """The same without blocking the loop."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

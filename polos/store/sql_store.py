@@ -13,6 +13,7 @@ from polos.model.records import (
     Checkpoint,
     Claimed,
     Execution,
+    Failure,
     Hint,
     NewExecution,
     Owner,
@@ -263,6 +264,13 @@ class SqlStore:
     def announced(self, execution_id: str) -> None:
         """Celery has stored the end, and sent what follows it."""
         sweeping.announced(self.database, execution_id)
+
+    def give_up(self, execution_id: str, failure: Failure) -> tuple[Hint, ...]:
+        """Fail a running execution from outside; the hints for those that it wakes."""
+        execution = self.get(execution_id)
+        if execution is None:
+            return ()
+        return sweeping.give_up(self.database, execution, failure)
 
     def report(self, worker: WorkerReport) -> None:
         """Say that a worker lives, and what it could take."""

@@ -128,6 +128,7 @@ _give_up = (
     .where(table.c.lease_token == bindparam("lost"))
     .returning(table.c.id)
 )
+_give_up_running = change(GIVE_UP, failure=bindparam("the_failure")).returning(table.c.id)
 _progress = select(func.count(), func.max(checkpoints.c.step_key)).where(
     checkpoints.c.execution_id == bindparam("the_id")
 )
@@ -227,6 +228,14 @@ def reclaim(
         return end_in(connection, execution, _give_up, values, ending) or ()
 
     return database.transaction(work)
+
+
+def give_up(database: Database, execution: Execution, failure: Failure) -> tuple[Hint, ...]:
+    """Fail a running execution, whoever holds its lease."""
+    values = {"the_id": execution.id, "the_failure": failure_bytes(failure)}
+    ending = Checkpoint("", Kind.CHILD, failure=failure)
+    hints = database.transaction(lambda it: end_in(it, execution, _give_up_running, values, ending))
+    return hints or ()
 
 
 def announced(database: Database, execution_id: str) -> None:

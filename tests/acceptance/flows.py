@@ -173,3 +173,11 @@ async def flaky(ctx: WorkflowContext) -> str:
     answer = await ctx.step.run("unsure", fail_once, base_delay=0.1)
     await ctx.step.wait_for("cooldown", seconds=2)
     return answer
+
+
+@workflow(id="accept-broken")
+async def broken(ctx: WorkflowContext) -> None:
+    def pay() -> None:
+        raise ConnectionError("the bank is closed")
+
+    await ctx.step.run("pay", pay, max_retries=0)
