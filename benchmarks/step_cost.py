@@ -35,6 +35,9 @@ class NoBroker:
     def dispatch(self, hints: Sequence[Hint]) -> int:
         return len(hints)
 
+    def is_away(self) -> bool:
+        return False
+
 
 def measure(url: str) -> dict[int, tuple[float, float]]:
     settings = Settings.load(database_url=url, auto_migrate=True)

@@ -28,3 +28,7 @@ def migrate(database_url: str | None) -> None:
     except PolosError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{database.url}: schema {before} -> {after}")
+
+
+if __name__ == "__main__":
+    main()

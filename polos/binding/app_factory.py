@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
 
-from polos.binding.embedded_broker import MEMORY_SCHEME, SCHEME, install
+from polos.binding.embedded_broker import MEMORY_SCHEME, SCHEME, STOP, install
 from polos.model.settings import Settings, find_home
 
 QUEUE = "polos"
@@ -41,7 +42,7 @@ def make_memory_app(queue: str) -> Celery:
     app = Celery("polos-embedded", set_as_current=False)
     app.conf.update(
         broker_url=f"{MEMORY_SCHEME}://localhost",
-        broker_transport_options={"polling_interval": 0.01},
+        broker_transport_options={"polling_interval": 0.01, STOP: threading.Event()},
         task_default_queue=queue,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
@@ -59,6 +60,7 @@ def _transport_options() -> dict[str, Any]:
         "processed_folder": folders["processed"],
         "control_folder": folders["control"],
         "store_processed": False,
+        STOP: threading.Event(),
         "polling_interval": _POLLING,
     }
 

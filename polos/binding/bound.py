@@ -6,14 +6,14 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
 
 from polos.binding.delivery import Delivery
 from polos.binding.dispatcher import CeleryDispatcher
-from polos.binding.gevent_pool import in_native_thread
+from polos.binding.gevent_pool import in_native_thread, start_native_thread
 from polos.binding.kept_options import keep
 from polos.binding.names import HINT_HEADER
 from polos.binding.sweep_thread import SweepStep, SweepThread
@@ -29,7 +29,7 @@ from polos.engine.runner import Hop, Runner
 from polos.errors import ExecutionExists, PolosError, StoreUnavailable
 from polos.model.outcome import Cancelled, Completed, Failed, Parked
 from polos.model.ports import StartRequest
-from polos.model.records import Execution
+from polos.model.records import Execution, Hint
 from polos.model.settings import Settings
 from polos.model.states import Status
 from polos.store.sql_store import SqlStore
@@ -63,7 +63,6 @@ class Bound:
         bound_app: Any = app
         bound_app.polos = self
         bound_app.steps["worker"].add(SweepStep)
-        worker_process_init.connect(self._forget_parent, weak=False)
         self._unsubscribe = known.subscribe(self._register)
 
     @property
@@ -75,7 +74,9 @@ class Bound:
     def keeper(self) -> Keeper:
         """Who keeps the leases of this process."""
         if self._keeper is None:
-            self._keeper = Keeper(self.store, self.settings.lease_seconds)
+            self._keeper = Keeper(
+                self.store, self.settings.lease_seconds, spawn=start_native_thread
+            )
         return self._keeper
 
     @property
@@ -102,7 +103,15 @@ class Bound:
     ) -> str:
         """Write the execution of a task that Celery is asked to send, then send its hint."""
         request = self._request(workflow_id, args, kwargs, task_id, options)
-        return self.client.start(request).id
+        try:
+            return self.client.start(request).id
+        except ExecutionExists as error:
+            # Celery may ask twice, when a crash kept it from noting that it had asked.
+            stored = self.client.get(error.execution_id)
+            if stored.workflow_id != workflow_id:
+                raise
+            self.dispatcher.dispatch([Hint(stored.id, workflow_id, stored.queue)])
+            return stored.id
 
     def deliver(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -116,10 +125,10 @@ class Bound:
                 lambda: self.runner.run(request.id, workflow_id, owner),
                 self.slots,
             )
+            return self._delivery(request.id, hop)
         except StoreUnavailable as error:
             log.warning("%s; the hint of %s is dropped, the sweep sends another", error, request.id)
             return Delivery(dropped=True)
-        return self._delivery(request.id, hop)
 
     def announced(self, execution_id: str) -> None:
         """Celery has stored the end of this execution and sent what follows it."""
@@ -144,7 +153,6 @@ class Bound:
     def close(self) -> None:
         """Let go of the app, and close the store."""
         self._unsubscribe()
-        worker_process_init.disconnect(self._forget_parent)
         if self._keeper is not None:
             self._keeper.stop()
         self.client.close()
@@ -160,12 +168,22 @@ class Bound:
     ) -> None:
         """Write the execution that a program without Polos started by a plain message."""
         options = request.as_execution_options() | dict(request.delivery_info or {})
-        options["queue"] = options.get("routing_key")
+        options["queue"] = self._queue_of(options.pop("exchange", ""), options["routing_key"])
         start = self._request(workflow_id, args, kwargs, request.id, options)
         try:
             self.client.start(replace(start, dispatch=False))
         except ExecutionExists:
             log.debug("execution %s is stored already", request.id)
+
+    def _queue_of(self, exchange: str, routing_key: str) -> str | None:
+        """The queue that a message came by; None where several or none fit."""
+        fits = [
+            name
+            for name, queue in self.app.amqp.queues.consume_from.items()
+            if routing_key in ({name} if not exchange else {queue.routing_key})
+            and exchange in {"", queue.exchange.name}
+        ]
+        return fits[0] if len(fits) == 1 else None
 
     def _request(
         self,
@@ -185,6 +203,7 @@ class Bound:
             execution_id=task_id,
             celery_options=keep(dict(options)),
             known_to_celery=True,
+            delay_seconds=_delay(options, self.app),
         )
 
     def _delivery(self, execution_id: str, hop: Hop) -> Delivery:
@@ -217,10 +236,6 @@ class Bound:
             case _:
                 return None
 
-    def _forget_parent(self, **_: Any) -> None:
-        if self.client.is_open:
-            self.store.database.forget_connections()
-
 
 def _payload(workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     if len(args) > 1 or (args and kwargs):
@@ -232,3 +247,15 @@ def _payload(workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -
 
 def _queue_name(queue: Any) -> str | None:
     return None if queue is None else str(getattr(queue, "name", queue))
+
+
+def _delay(options: Mapping[str, Any], app: Celery) -> float:
+    """Seconds until ``countdown`` or ``eta``, as ``apply_async`` takes them."""
+    if options.get("countdown"):
+        return max(0.0, float(options["countdown"]))
+    eta = options.get("eta")
+    if eta is None:
+        return 0.0
+    moment = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=app.timezone)
+    return max(0.0, (aware - datetime.now(UTC)).total_seconds())

@@ -49,6 +49,10 @@ class CeleryDispatcher:
             sent += self._publish(hint)
         return sent
 
+    def is_away(self) -> bool:
+        """Whether the broker was out of reach when it was last asked."""
+        return not self._in_contact
+
     def _publish(self, hint: Hint) -> bool:
         try:
             self._send(hint)
@@ -61,6 +65,10 @@ class CeleryDispatcher:
                     error,
                 )
             self._in_contact = False
+            return False
+        except Exception:
+            # A route or a queue that is wrong for one must not keep the others back.
+            log.exception("the hint of %s can't be sent", hint.execution_id)
             return False
         if not self._in_contact:
             log.warning("the broker is back")

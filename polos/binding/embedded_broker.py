@@ -15,12 +15,15 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from celery.exceptions import WorkerShutdown
 from kombu.transport import TRANSPORT_ALIASES, filesystem, memory
 from kombu.transport.filesystem import exchange_queue_t
 from kombu.utils.json import dumps, loads
 
 SCHEME = "embedded"
 MEMORY_SCHEME = "embedded-memory"
+# The transport option that holds the event by which one worker is told to stop.
+STOP = "polos_stop"
 # Celery's loop looks at its flags between two waits of 2 s; it would take 4 s to stop.
 _DRAIN = 0.1
 
@@ -75,6 +78,7 @@ class FileTransport(filesystem.Transport):
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> Any:
         """Wait for a message, no longer than a worker that is to stop should take."""
+        _raise_if_stopped(self)
         return super().drain_events(connection, timeout=min(timeout or _DRAIN, _DRAIN))
 
 
@@ -83,7 +87,15 @@ class MemoryTransport(memory.Transport):
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> Any:
         """Wait for a message, no longer than a worker that is to stop should take."""
+        _raise_if_stopped(self)
         return super().drain_events(connection, timeout=min(timeout or _DRAIN, _DRAIN))
+
+
+def _raise_if_stopped(transport: Any) -> None:
+    # Celery's own flags stop all workers of a process; this one stops a single worker.
+    stop = transport.client.transport_options.get(STOP)
+    if stop is not None and stop.is_set():
+        raise WorkerShutdown(0)
 
 
 def install() -> None:

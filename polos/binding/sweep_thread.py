@@ -92,27 +92,40 @@ class SweepThread:
 
     def _speak_for_children(self) -> None:
         """Renew for pool processes that live but may be held by one long C call."""
-        for pid in self._pool_pids():
+        for pid, ids in self._in_pool().items():
             if not is_stopped(pid):
                 lease = self._bound.settings.lease_seconds
-                self._bound.store.renew_owner(str(process(pid)), lease)
+                self._bound.store.renew_owner(str(process(pid)), ids, lease)
 
-    def _pool_pids(self) -> list[int]:
-        pids = {getattr(request, "worker_pid", None) for request in list(state.active_requests)}
+    def _in_pool(self) -> dict[int, list[str]]:
+        """What each pool process runs now; a task's id is its execution's."""
+        found: dict[int, list[str]] = {}
         own = this_process().pid
-        return [pid for pid in pids if pid and pid != own]
+        for request in list(state.active_requests):
+            pid = getattr(request, "worker_pid", None)
+            if pid and pid != own:
+                found.setdefault(pid, []).append(request.id)
+        return found
 
     def _report(self) -> WorkerReport:
         slots = int(self._worker.concurrency or 1)
-        queues = tuple(self._worker.app.amqp.queues.consume_from)
+        queues = tuple(sorted(self._worker.app.amqp.queues.consume_from))
         return WorkerReport(
             name=self._worker.hostname,
             owner=self._owner,
             slots=slots,
             idle=max(0, slots - len(state.reserved_requests)),
             queues=queues,
-            workflows=tuple(self._bound.workflow_ids()),
+            workflows=tuple(sorted(self._bound.workflow_ids())),
+            broker=_private_broker(self._worker.app),
         )
+
+
+def _private_broker(app: Any) -> str:
+    """What names a broker that lives within one process; empty for all others."""
+    if "memory" not in str(app.conf.broker_url):
+        return ""
+    return str(app.conf.task_default_queue)
 
 
 class SweepStep(bootsteps.StartStopStep):

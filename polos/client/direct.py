@@ -75,7 +75,7 @@ class DirectClient:
         """
         self._check_known(request.workflow_id)
         execution, fresh = self.store.start(self._new(request))
-        if fresh and request.dispatch:
+        if fresh and request.dispatch and not request.delay_seconds:
             hint = Hint(
                 execution.id,
                 execution.workflow_id,
@@ -137,9 +137,8 @@ class DirectClient:
             concurrency_key=request.concurrency_key,
             idempotency_key=request.idempotency_key,
             initial_state=request.initial_state,
-            root_execution_id=id_,
-            root_workflow_id=request.workflow_id,
             run_timeout_seconds=request.run_timeout_seconds,
             celery_options=request.celery_options,
             known_to_celery=request.known_to_celery,
+            delay_seconds=request.delay_seconds,
         )

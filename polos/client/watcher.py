@@ -64,6 +64,7 @@ class Watcher:
         """End the thread; whoever still waits then waits to its own timeout."""
         self._closed = True
         self._nudge.set()
+        self._give_up(StoreUnavailable("", "the client was closed while somebody waited"))
         if self._thread is not None:
             self._thread.join(timeout=5)
 
@@ -103,6 +104,14 @@ class Watcher:
             else:
                 pause = min(pause * _GROWTH, _LONGEST)
 
+    def _give_up(self, error: Exception) -> None:
+        with self._lock:
+            futures = [future for waiting in self._waiting.values() for future in waiting]
+            self._waiting.clear()
+        for future in futures:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+
     def _look(self, wanted: list[str]) -> bool:
         found: dict[str, Execution] = {}
         try:
@@ -112,6 +121,9 @@ class Watcher:
             if not self._trouble:
                 log.warning("waiting for results: %s", error)
             self._trouble = str(error)
+            return False
+        except Exception as error:
+            self._give_up(error)
             return False
         self._trouble = ""
         for execution_id, execution in found.items():

@@ -48,7 +48,7 @@ class Attempt:
         self._loop = thread.loop
         self._cancel_wanted = journal.execution.cancel_requested
         self._main: asyncio.Task[Any] | None = None
-        self._aborted: BaseException | None = None
+        self.aborted: BaseException | None = None
 
     def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end.
@@ -63,11 +63,11 @@ class Attempt:
         main = self._loop.create_task(coroutine)
         main.add_done_callback(lambda _: self._loop.stop())
         self._main = main
-        while not (main.done() or self.parked or self._aborted):
+        while not (main.done() or self.parked or self.aborted):
             self._thread.run(self._on_idle)
             self._run_sync_calls()
-        if self._aborted is not None:
-            raise AttemptAborted(self._aborted) from self._aborted
+        if self.aborted is not None:
+            raise AttemptAborted(self.aborted) from self.aborted
         if not main.done():
             raise ParkSignal
         return main.result()
@@ -98,7 +98,7 @@ class Attempt:
         self._loop.call_soon_threadsafe(self._adopt)
 
     def _abort(self, cause: BaseException) -> None:
-        self._aborted = cause
+        self.aborted = cause
         self.journal.closed = True
         if self._main is not None:
             self._main.cancel()
@@ -188,17 +188,21 @@ class Attempt:
         self._cancel_wanted = self._cancel_wanted or cancelled
 
     def _run_sync_calls(self) -> None:
-        while self.branches.sync_calls and self._aborted is None:
+        while self.branches.sync_calls and self.aborted is None:
             call = self.branches.sync_calls.popleft()
             if call.future.cancelled():
                 continue
-            outcome: tuple[Any, Exception | None]
+            outcome: tuple[Any, BaseException | None]
             try:
                 outcome = call.context.run(call.function), None
             except Exception as error:
                 outcome = None, error
             except BaseException as error:
-                self._aborted = error
+                # A step's own sys.exit() is its failure; a worker that ends raises subclasses.
+                if type(error) is SystemExit:
+                    call.future.set_result((None, error))
+                    return
+                self.aborted = error
                 self.journal.closed = True
                 return
             call.future.set_result(outcome)

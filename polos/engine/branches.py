@@ -86,6 +86,8 @@ class Branches:
             return await future
         finally:
             self._replayed.pop(key, None)
+            if future.cancelled():
+                self._journal.take(key)  # cancelled before its turn: nobody will ask again
 
     async def live(self) -> None:
         """Wait until nothing recorded is left to resolve: from here on things happen."""
@@ -122,6 +124,9 @@ class Branches:
 
     async def outside(self, wait: Wait) -> Checkpoint:
         """Wait durably for a completion from outside."""
+        found = self._journal.take(wait.step_key)
+        if found is not None:  # it ended while this branch was held back
+            return await self.deliver(found)
         future: asyncio.Future[Checkpoint] = self._loop.create_future()
         self._outside[wait.step_key] = (wait, future)
         try:
@@ -206,6 +211,7 @@ class Branches:
         for row in rows:
             waiting = self._outside.get(row.step_key)
             if waiting is not None:
+                self._journal.take(row.step_key)
                 self._ready.append((waiting[1], row))
 
     # -- resting and parking ---------------------------------------------------------------
@@ -246,7 +252,7 @@ class Branches:
         dues = [timer.due for timer in self._timers.values()]
         return Parked(
             waits=tuple(self.waits_to_store()),
-            settled=tuple(key for key in self._journal.stored_waits if key not in outstanding),
+            settled=tuple(key for key in self._journal.over(outstanding)),
             wake_at=Micros(min(dues)) if dues else None,
             wakeups=self._journal.turn,
             reason=self._reason(),

@@ -191,7 +191,9 @@ class AttemptEffects:
         began = time.monotonic()
         try:
             value = await self._call(request, policy.timeout)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and type(error) is not SystemExit:
+                raise
             failure = failure_of(error, key, attempt)
             again = policy.again(error, attempt)
             self._log(logging.WARNING, key, attempt, began, f"failed: {failure.reason}")

@@ -21,6 +21,8 @@ log = logging.getLogger("polos.engine")
 # These return without suspending, on the first pass as on a replay: order says nothing about them.
 _IMMEDIATE = frozenset({Kind.UUID, Kind.NOW, Kind.RANDOM, Kind.INVOKE})
 _LONGEST_PAUSE = 5.0
+# So many derived values are written without waiting for the next checkpoint.
+_MOST_UNSAVED = 50
 
 
 class Journal:
@@ -75,6 +77,14 @@ class Journal:
         """The first recorded key, in order, that is among those asked for."""
         return next((key for key in self._order if key in asked), None)
 
+    def take(self, key: str) -> Checkpoint | None:
+        """Take a completion out of the order, if it is still in it."""
+        return self.settled(key) if key in self._order else None
+
+    def over(self, outstanding: Container[str]) -> list[str]:
+        """The stored waits that a branch of this attempt has asked for and left behind."""
+        return [key for key in self.stored_waits if key in self._asked and key not in outstanding]
+
     def settled(self, key: str) -> Checkpoint:
         """Take a recorded completion out of the order, as it is being resolved."""
         self._order.remove(key)
@@ -83,6 +93,8 @@ class Journal:
     def defer(self, key: str, kind: Kind, value: bytes) -> None:
         """Record a value that can be derived again; it is written with the next checkpoint."""
         self._unsaved.append(self._row(Checkpoint(key, kind, value=value)))
+        if len(self._unsaved) >= _MOST_UNSAVED:
+            self.commit([])
 
     def commit(self, rows: Sequence[Checkpoint], waits: Sequence[Wait] = ()) -> list[Checkpoint]:
         """Write checkpoints, with what was deferred; what is now recorded for their keys.
@@ -122,19 +134,24 @@ class Journal:
 
     def changed_outside(self) -> bool:
         """Whether something was completed, or cancellation asked for, that was not loaded yet."""
-        wakeups, _ = self.persist(lambda: self._store.seen(self.execution.id, self._claimed.token))
-        return wakeups > self.turn
+        return self.seen()[0] > self.turn
+
+    def seen(self) -> tuple[int, bool]:
+        """The execution's wakeups now, and whether its cancellation was asked for."""
+        return self.persist(lambda: self._store.seen(self.execution.id, self._claimed.token))
 
     def reload(self) -> tuple[list[Checkpoint], bool]:
         """What was completed outside since the last look, and whether to cancel."""
-        id_, token = self.execution.id, self._claimed.token
-        wakeups, cancelled = self.persist(lambda: self._store.seen(id_, token))
-        rows, _ = self.persist(lambda: self._store.load(id_))
+        wakeups, cancelled = self.seen()
+        rows, _ = self.persist(lambda: self._store.load(self.execution.id))
         fresh = [row for row in rows if row.step_key not in self._recorded]
         for row in fresh:
             self._recorded[row.step_key] = row
-        if wakeups > self.turn:
-            self.turn, self._position = wakeups, 0
+            if row.kind not in _IMMEDIATE:
+                self._order.append(row.step_key)
+        turn = max([wakeups, *(row.turn for row in fresh)])
+        if turn > self.turn:
+            self.turn, self._position = turn, 0
         return fresh, cancelled
 
     def end(self, outcome: Outcome) -> tuple[Hint, ...] | None:
@@ -156,8 +173,13 @@ class Journal:
         while True:
             try:
                 return write()
+            except LeaseLost:
+                # User code may catch it; nothing after it may run all the same.
+                self.closed = True
+                raise
             except StoreUnavailable as error:
                 if self._lost():
+                    self.closed = True
                     raise LeaseLost(self.execution.id) from error
                 if pause == 0.1:
                     log.warning("execution %s: %s; trying again", self.execution.id, error)

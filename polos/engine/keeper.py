@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from polos.engine.signals import WorkerStopping
 from polos.errors import LeaseLost, StoreError
 from polos.model.records import Claimed, Renewal
 from polos.store.sql_store import SqlStore
@@ -64,15 +65,23 @@ class Keeper:
     Args:
         store: where leases are renewed.
         lease_seconds: how long a renewal holds; three are tried in that time.
+        spawn: begins a thread; a daemon thread of ``threading`` where left out.
     """
 
-    def __init__(self, store: SqlStore, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        store: SqlStore,
+        lease_seconds: float,
+        spawn: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
         self._store = store
         self._lease_seconds = lease_seconds
         self._leases: dict[str, Lease] = {}
-        self._thread: threading.Thread | None = None
+        self._spawn = spawn or _daemon_thread
         self._pid = 0
+        self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._stopping = False
         self._in_contact = True
 
     @contextmanager
@@ -85,13 +94,20 @@ class Keeper:
             yield lease
         finally:
             self._leases.pop(lease.token, None)
+            if self._stopping and not self._leases:
+                self._stop.set()
 
     def stop(self) -> None:
-        """End the thread; leases that are still held then run out."""
-        self._stop.set()
-        thread = self._thread
-        if thread is not None and self._pid == os.getpid():
-            thread.join(timeout=self._lease_seconds)
+        """End the thread as soon as no lease is held any more."""
+        self._stopping = True
+        if not self._leases:
+            self._stop.set()
+
+    def hand_back(self) -> None:
+        """Stop the attempts of this process; other workers go on with their executions."""
+        for lease in list(self._leases.values()):
+            if lease.attempt is not None:
+                lease.attempt.abort(WorkerStopping())
 
     def heartbeat(self) -> None:
         """Renew what is held now, and pass on what the store says."""
@@ -105,15 +121,16 @@ class Keeper:
                 lease.hear(renewal)
 
     def _ensure_thread(self) -> None:
-        if self._thread is not None and self._pid == os.getpid():
-            return
-        self._pid = os.getpid()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="polos-keeper", daemon=True)
-        self._thread.start()
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            self._pid = os.getpid()
+            self._stop = threading.Event()
+            self._spawn(self._run)
 
     def _run(self) -> None:
-        while not self._stop.wait(self._lease_seconds / 3):
+        stop = self._stop
+        while not stop.wait(self._lease_seconds / 3):
             try:
                 self.heartbeat()
             except StoreError as error:
@@ -127,3 +144,7 @@ class Keeper:
         if self._in_contact:
             log.warning("leases can't be renewed: %s", error)
         self._in_contact = False
+
+
+def _daemon_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="polos-keeper", daemon=True).start()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
@@ -21,8 +22,8 @@ from polos.engine.effects import AttemptEffects
 from polos.engine.journal import Journal
 from polos.engine.keeper import Keeper, Lease
 from polos.engine.loop import abandon_thread_loop, thread_loop
-from polos.engine.signals import AttemptAborted, ParkSignal
-from polos.errors import LeaseLost, StepExecutionError
+from polos.engine.signals import AttemptAborted, ParkSignal, WorkerStopping
+from polos.errors import LeaseLost, StepExecutionError, StoreError
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked
 from polos.model.ports import Dispatcher
 from polos.model.records import (
@@ -97,13 +98,14 @@ class Runner:
         execution = claimed.execution
         try:
             while True:
-                journal = Journal(self._store, self._loaded(claimed), lambda: lease.lost)
+                claimed = self._loaded(claimed)
+                journal = Journal(self._store, claimed, lambda: lease.lost)
                 outcome = self._attempt(workflow, journal, clock, lease)
                 hints = journal.end(outcome)
                 if hints is not None:
                     break
                 # Something ended while the attempt was parking: it goes on at once.
-                wakeups, cancelled = self._store.seen(execution.id, claimed.token)
+                wakeups, cancelled = journal.seen()
                 fresh = replace(
                     execution,
                     wakeups=wakeups,
@@ -116,6 +118,11 @@ class Runner:
             return Hop(execution=execution)
         except AttemptAborted as aborted:
             return self._aborted(claimed, aborted)
+        except StoreError:
+            # Nobody works under this lease any more.
+            with suppress(StoreError):
+                self._store.release(execution.id, claimed.token)
+            raise
         self._report(execution, outcome)
         self._dispatcher.dispatch([*self._ahead(execution, outcome, clock), *hints])
         return Hop(outcome, execution)
@@ -136,6 +143,8 @@ class Runner:
         lease.attempt = attempt
         try:
             outcome = self._outcome(workflow, attempt)
+            if attempt.aborted is not None:
+                raise AttemptAborted(attempt.aborted)
         finally:
             ended = attempt.leave()
             lease.attempt = None
@@ -204,12 +213,26 @@ class Runner:
 
     def _aborted(self, claimed: Claimed, aborted: AttemptAborted) -> Hop:
         execution = claimed.execution
-        if isinstance(aborted.cause, LeaseLost):
-            log.warning("%s; this attempt is dropped", aborted.cause)
+        cause = aborted.cause
+        if isinstance(cause, LeaseLost):
+            log.warning("%s; this attempt is dropped", cause)
             return Hop(execution=execution)
+        if isinstance(cause, Exception):
+            # The engine itself could not go on: it would fail in the same way again and again.
+            log.error("execution %s can't go on", execution.id, exc_info=cause)
+            return self._fail(claimed, failure_of(cause))
         # The worker ends in the middle of a step: hand the execution on at once.
-        self._store.release(execution.id, claimed.token)
-        raise aborted.cause
+        with suppress(StoreError):
+            self._store.release(execution.id, claimed.token)
+        if isinstance(cause, WorkerStopping):
+            return Hop(execution=execution)
+        raise cause
+
+    def _fail(self, claimed: Claimed, failure: Failure) -> Hop:
+        outcome = Failed(failure)
+        hints = self._store.commit(claimed.execution, claimed.token, outcome)
+        self._dispatcher.dispatch(hints or ())
+        return Hop(outcome, claimed.execution)
 
     def _abandon(self, execution: Execution) -> None:
         log.warning(

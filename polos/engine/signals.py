@@ -13,6 +13,10 @@ class ParkSignal(BaseException):
     """Leaves the body of a plain ``def`` workflow that has to wait."""
 
 
+class WorkerStopping(BaseException):
+    """The worker ends and has no more time for this attempt; another worker goes on with it."""
+
+
 class AttemptAborted(BaseException):
     """The attempt must stop without an outcome; ``cause`` says why."""
 

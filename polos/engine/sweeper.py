@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from polos.engine.owner import is_dead
 from polos.errors import StoreError
 from polos.model.ports import Dispatcher
-from polos.model.records import Hint, WorkerReport
+from polos.model.records import Hint, Reach, WorkerReport
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
 
@@ -51,6 +52,7 @@ class Sweeper:
         self._settings = settings
         self._report = report
         self._contact_since: float | None = None
+        self._alive: list[WorkerReport] = []
 
     @property
     def _store(self) -> SqlStore:
@@ -78,8 +80,12 @@ class Sweeper:
         report = self._report()
         self._store.report(report)
         sent = self._send(self.reclaim_dead())
-        if not self._store.lead("sweep", report.owner, _LEADERSHIP):
+        # Each broker has a sweep of its own: hints of one don't reach the workers of another.
+        if not self._store.lead(f"sweep {report.broker}".strip(), report.owner, _LEADERSHIP):
             return sent
+        self._alive = [
+            worker for worker in self._store.alive(_WORKER_ALIVE) if worker.broker == report.broker
+        ]
         duties = (
             self.wake_due,
             self.send_ahead,
@@ -90,12 +96,12 @@ class Sweeper:
         return sent + sum(self._send(duty()) for duty in duties)
 
     def wake_due(self) -> tuple[Hint, ...]:
-        """Queue the waiting executions whose time has come."""
+        """Queue the waiting executions whose time has come, of workflows that a worker has."""
         return self._all_of(self._store.wake_due)
 
     def send_ahead(self) -> tuple[Hint, ...]:
         """Send hints with a countdown for the waits that end soon."""
-        return self._all_of(self._store.send_ahead)
+        return () if self._dispatcher.is_away() else self._all_of(self._store.send_ahead)
 
     def reclaim_dead(self) -> tuple[Hint, ...]:
         """Queue what processes of this host held that are known to be dead."""
@@ -119,10 +125,16 @@ class Sweeper:
 
     def redispatch(self) -> tuple[Hint, ...]:
         """Send hints again for executions that nobody claimed, as many as workers can take."""
-        idle = sum(worker.idle for worker in self._store.alive(_WORKER_ALIVE))
-        if not idle:
-            return ()
-        return self._store.redispatch(min(idle * _HINTS_PER_IDLE_SLOT, _BATCH))
+        idle: Counter[Reach] = Counter()
+        for worker in self._alive:
+            idle[Reach(worker.workflows, worker.queues)] += worker.idle
+        hints: tuple[Hint, ...] = ()
+        for reach, slots in idle.items():
+            # While the broker is away one hint asks for it; the others keep their back-off.
+            wanted = 1 if self._dispatcher.is_away() else slots * _HINTS_PER_IDLE_SLOT
+            if slots:
+                hints += self._store.redispatch(min(wanted, _BATCH), reach)
+        return hints
 
     def _reclaim(self, dead: list[str], *, trust_expiry: bool) -> tuple[Hint, ...]:
         hints: tuple[Hint, ...] = ()
@@ -136,10 +148,11 @@ class Sweeper:
             hints += reclaimed
         return hints
 
-    def _all_of(self, duty: Callable[[int], tuple[Hint, ...]]) -> tuple[Hint, ...]:
-        found = batch = duty(_BATCH)
+    def _all_of(self, duty: Callable[[int, Reach], tuple[Hint, ...]]) -> tuple[Hint, ...]:
+        reach = Reach(tuple({name for worker in self._alive for name in worker.workflows}))
+        found = batch = duty(_BATCH, reach)
         while len(batch) == _BATCH:
-            batch = duty(_BATCH)
+            batch = duty(_BATCH, reach)
             found += batch
         return found
 

@@ -70,6 +70,10 @@ class Dispatcher(Protocol):
         """Publish them; how many the broker took. Never raises for a broker that is away."""
         ...
 
+    def is_away(self) -> bool:
+        """Whether the broker was out of reach when it was last asked."""
+        ...
+
 
 class WorkflowClient(Protocol):
     """What workflows and handles need of a client."""
@@ -123,6 +127,7 @@ class StartRequest:
     celery_options: bytes | None = None
     known_to_celery: bool = False
     dispatch: bool = True
+    delay_seconds: float = 0.0
 
 
 __all__ = [

@@ -132,6 +132,7 @@ class NewExecution:
     run_timeout_seconds: float | None = None
     celery_options: bytes | None = None
     known_to_celery: bool = False
+    delay_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +244,17 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """What the workers behind one broker may run; None means anything."""
+
+    workflows: tuple[str, ...] | None = None
+    queues: tuple[str, ...] | None = None
+
+
+ANYTHING = Reach()
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerReport:
     """What one worker tells the others, once a second.
 
@@ -250,6 +262,7 @@ class WorkerReport:
         idle: free slots; the demand that re-dispatch follows.
         queues: the names of the queues it consumes.
         workflows: the ids of the workflows whose code it has.
+        broker: the broker it consumes from, where that is one of its own process.
     """
 
     name: str
@@ -258,6 +271,7 @@ class WorkerReport:
     idle: int
     queues: tuple[str, ...] = ()
     workflows: tuple[str, ...] = ()
+    broker: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ _COLUMNS: tuple[tuple[str, Any], ...] = (
     ("attempts", Integer),
     ("started_at", BigInteger),
 )
+# Both the statements that are kept and a statement's parameters are bounded by this.
+_MOST_ROWS = 50
 _NAMES = ("execution_id", *(name for name, _ in _COLUMNS), "created_at")
 
 _holds_lease = select(executions.c.id).where(
@@ -86,6 +88,8 @@ def commit(
     database: Database, execution_id: str, token: str, rows: Sequence[Checkpoint]
 ) -> Mapping[str, Checkpoint]:
     """Commit checkpoints; those that another attempt had committed first are given back."""
+    if len(rows) > _MOST_ROWS:
+        return database.transaction(lambda it: write(it, execution_id, token, rows))
     statement = _insert(database.dialect, len(rows))
     written = database.run(statement, _parameters(execution_id, token, rows))
     return _adopted(database.run, execution_id, token, _others(rows, written))
@@ -95,6 +99,11 @@ def write(
     connection: Connection, execution_id: str, token: str, rows: Sequence[Checkpoint]
 ) -> Mapping[str, Checkpoint]:
     """The same inside the caller's transaction."""
+    if len(rows) > _MOST_ROWS:
+        adopted: dict[str, Checkpoint] = {}
+        for start in range(0, len(rows), _MOST_ROWS):
+            adopted |= write(connection, execution_id, token, rows[start : start + _MOST_ROWS])
+        return adopted
     statement = _insert(connection.dialect.name, len(rows))
     written = connection.execute(statement, _parameters(execution_id, token, rows)).all()
     run = lambda query, values: connection.execute(query, values).all()  # noqa: E731

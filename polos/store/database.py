@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +31,8 @@ log = logging.getLogger("polos.store")
 
 # PostgreSQL: serialization failure, deadlock; MySQL: deadlock, lock wait timeout.
 _RETRIED_STATES = frozenset({"40001", "40P01"})
+# Connection exceptions, insufficient resources, operator intervention.
+_AWAY_STATES = ("08", "53", "57P")
 _RETRIED_CODES = frozenset({1205, 1213})
 _TRIES = 8
 _BUSY_SECONDS = 30
@@ -50,6 +54,7 @@ class Database:
         self.embedded = not url
         self._url = _parsed(url or embedded_url())
         self.engine = _engine(self._url, synchronous, connections)
+        _forget_after_fork(self.engine)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
@@ -86,10 +91,6 @@ class Database:
 
         return self._retried(once)
 
-    def forget_connections(self) -> None:
-        """After a fork: leave the parent's connections to the parent."""
-        self.engine.dispose(close=False)
-
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -100,15 +101,27 @@ class Database:
                 return work()
             except DBAPIError as error:
                 conflict = _is_conflict(error)
-                away = isinstance(error, OperationalError | InterfaceError)
+                away = _is_away(error)
                 if conflict and tried < _TRIES:
                     pass
-                elif conflict or away or error.connection_invalidated:
+                elif conflict or away:
                     raise StoreUnavailable(self.url, _first_line(error)) from error
                 else:
                     raise
             time.sleep(random.random() * 0.01 * 2**tried)
         raise AssertionError("unreachable")
+
+
+def _forget_after_fork(engine: Engine) -> None:
+    """A child process must not share its parent's connections, whoever forks."""
+    known = weakref.ref(engine)
+
+    def forget() -> None:
+        found = known()
+        if found is not None:
+            found.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forget)
 
 
 def embedded_url() -> str:
@@ -189,6 +202,19 @@ def _is_conflict(error: DBAPIError) -> bool:
     code = original.args[0] if original is not None and original.args else None
     busy = "database is locked" in str(original)
     return state in _RETRIED_STATES or code in _RETRIED_CODES or busy
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Whether the database is out of reach, and not the statement at fault."""
+    if error.connection_invalidated or isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(_AWAY_STATES)
+    text = str(error.orig)
+    return "SQL variables" not in text and "compound SELECT" not in text
 
 
 def _first_line(error: DBAPIError) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Update,
@@ -71,7 +72,10 @@ def change(
 
 _insert = insert(table).values(
     created_at=now_micros(),
-    dispatch_at=now_micros() + REDISPATCH_AFTER,
+    # A delayed one waits; its hint is sent by the sweep, as that of any long wait.
+    wake_at=now_micros() + bindparam("delay", type_=BigInteger),
+    dispatch_at=now_micros()
+    + func.coalesce(bindparam("delay", type_=BigInteger), REDISPATCH_AFTER),
     deadline_at=now_micros() + bindparam("run_timeout"),
 )
 _insert_returning = _insert.returning(table)

@@ -180,6 +180,7 @@ workers = Table(
     Column("idle", Integer, nullable=False),
     Column("queues", Text, nullable=False),
     Column("workflows", Text, nullable=False),
+    Column("broker", Key, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
 )
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from polos.errors import ExecutionExists, LeaseLost
 from polos.model.outcome import Outcome
 from polos.model.records import (
+    ANYTHING,
     Checkpoint,
     Claimed,
     Execution,
@@ -17,6 +18,7 @@ from polos.model.records import (
     Hint,
     NewExecution,
     Owner,
+    Reach,
     Renewal,
     Wait,
     WorkerReport,
@@ -229,25 +231,25 @@ class SqlStore:
         """Go on where cancelling downwards was broken off."""
         return cancelling.finish_descents(self.database, self.project_id, most)
 
-    def wake_due(self, most: int) -> tuple[Hint, ...]:
+    def wake_due(self, most: int, reach: Reach = ANYTHING) -> tuple[Hint, ...]:
         """Queue the waiting executions whose time has come."""
-        return sweeping.wake_due(self.database, self.project_id, self._early, most)
+        return sweeping.wake_due(self.database, self.project_id, self._early, most, reach)
 
-    def send_ahead(self, most: int) -> tuple[Hint, ...]:
+    def send_ahead(self, most: int, reach: Reach = ANYTHING) -> tuple[Hint, ...]:
         """Hints with a countdown for the waits that end soon."""
-        return sweeping.send_ahead(self.database, self.project_id, self._early, most)
+        return sweeping.send_ahead(self.database, self.project_id, self._early, most, reach)
 
-    def redispatch(self, most: int) -> tuple[Hint, ...]:
+    def redispatch(self, most: int, reach: Reach = ANYTHING) -> tuple[Hint, ...]:
         """Hints, oldest first, for executions that nobody claimed."""
-        return sweeping.redispatch(self.database, self.project_id, most)
+        return sweeping.redispatch(self.database, self.project_id, most, reach)
 
     def renew(self, leases: Sequence[tuple[str, str]], lease: float) -> tuple[Renewal, ...]:
         """Prolong leases, given as (execution id, token)."""
         return sweeping.renew(self.database, leases, lease)
 
-    def renew_owner(self, owner: str, lease: float) -> None:
-        """Prolong all leases of one process."""
-        sweeping.renew_owner(self.database, owner, lease)
+    def renew_owner(self, owner: str, execution_ids: Sequence[str], lease: float) -> None:
+        """Prolong the leases that a process has on these executions."""
+        sweeping.renew_owner(self.database, owner, execution_ids, lease)
 
     def owners(self) -> tuple[str, ...]:
         """Who holds leases."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Connection,
     Row,
@@ -20,12 +21,14 @@ from sqlalchemy import (
 )
 
 from polos.model.records import (
+    ANYTHING,
     SECOND,
     Checkpoint,
     Execution,
     Failure,
     Hint,
     Kind,
+    Reach,
     Renewal,
     micros,
 )
@@ -39,12 +42,17 @@ from polos.store.schema import checkpoints
 from polos.store.schema import executions as table
 
 _DOUBLINGS = 6
+_workflows: Any = bindparam("workflows", expanding=True)
 
 
 def _some(*conditions: ColumnElement[bool]) -> Select[Any]:
     chosen = (
         select(table.c.id)
-        .where(table.c.project_id == bindparam("project"), *conditions)
+        .where(
+            table.c.project_id == bindparam("project"),
+            or_(bindparam("any_workflow", type_=Boolean), table.c.workflow_id.in_(_workflows)),
+            *conditions,
+        )
         .order_by(table.c.dispatch_at)
         .limit(bindparam("most"))
         .with_for_update(skip_locked=True, key_share=True)
@@ -65,9 +73,14 @@ _send_ahead = (
     .values(dispatch_at=table.c.wake_at + SECOND)
     .returning(table, (table.c.wake_at - now_micros()).label("ahead"))
 )
+_in_queues = or_(
+    bindparam("any_queue", type_=Boolean),
+    table.c.queue.is_(None),
+    table.c.queue.in_(bindparam("queues", expanding=True)),
+)
 _redispatch = (
     update(table)
-    .where(table.c.id.in_(_some(_to_send, or_(_queued, table.c.unannounced))))
+    .where(table.c.id.in_(_some(_to_send, _in_queues, or_(_queued, table.c.unannounced))))
     .values(
         dispatches=table.c.dispatches + 1,
         dispatch_at=now_micros()
@@ -99,7 +112,10 @@ _renew_owner = (
     .where(
         table.c.id.in_(
             select(table.c.id)
-            .where(table.c.lease_owner == bindparam("owner"), table.c.lease_expires_at.is_not(None))
+            .where(
+                table.c.lease_owner == bindparam("owner"),
+                table.c.id.in_(bindparam("ids", expanding=True)),
+            )
             .with_for_update(skip_locked=True, key_share=True)
         )
     )
@@ -141,26 +157,42 @@ _announced = (
 _NEVER = micros(3_200_000_000)
 
 
-def wake_due(database: Database, project_id: str, early: float, most: int) -> tuple[Hint, ...]:
+def _reached(reach: Reach) -> dict[str, Any]:
+    return {
+        "any_workflow": reach.workflows is None,
+        "workflows": list(reach.workflows or ()),
+        "any_queue": reach.queues is None,
+        "queues": list(reach.queues or ()),
+    }
+
+
+def wake_due(
+    database: Database, project_id: str, early: float, most: int, reach: Reach = ANYTHING
+) -> tuple[Hint, ...]:
     """Queue the waiting executions whose time has come; their hints."""
-    named = {"project": project_id, "early": micros(early), "most": most}
+    named = {"project": project_id, "early": micros(early), "most": most, **_reached(reach)}
     return tuple(hint_of(row, "wait ended") for row in database.run(_wake_due, named))
 
 
-def send_ahead(database: Database, project_id: str, early: float, most: int) -> tuple[Hint, ...]:
+def send_ahead(
+    database: Database, project_id: str, early: float, most: int, reach: Reach = ANYTHING
+) -> tuple[Hint, ...]:
     """Hints with a countdown for the waits that end soon."""
-    named = {"project": project_id, "early": micros(early), "most": most}
+    named = {"project": project_id, "early": micros(early), "most": most, **_reached(reach)}
     rows = database.run(_send_ahead, named)
     return tuple(hint_of(row, "wait ends", max(0.0, row.ahead / SECOND)) for row in rows)
 
 
-def redispatch(database: Database, project_id: str, most: int) -> tuple[Hint, ...]:
+def redispatch(
+    database: Database, project_id: str, most: int, reach: Reach = ANYTHING
+) -> tuple[Hint, ...]:
     """Hints, oldest first, each with a growing back-off.
 
     For executions that nobody claimed, and for ends that Celery has not stored: a chain or a
     result waits for those.
     """
-    rows = database.run(_redispatch, {"project": project_id, "most": most})
+    named = {"project": project_id, "most": most, **_reached(reach)}
+    rows = database.run(_redispatch, named)
     return tuple(hint_of(row, "sent again") for row in sorted(rows, key=_age))
 
 
@@ -182,9 +214,9 @@ def renew(
     )
 
 
-def renew_owner(database: Database, owner: str, lease: float) -> None:
-    """Prolong all leases of a process that lives but can't speak for itself."""
-    database.run(_renew_owner, {"owner": owner, "lease": micros(lease)})
+def renew_owner(database: Database, owner: str, ids: Sequence[str], lease: float) -> None:
+    """Prolong leases of a process that lives but can't speak for itself."""
+    database.run(_renew_owner, {"owner": owner, "ids": list(ids), "lease": micros(lease)})
 
 
 def owners(database: Database, project_id: str) -> tuple[str, ...]:

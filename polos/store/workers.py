@@ -23,6 +23,7 @@ _seen = (
         idle=bindparam("the_idle"),
         queues=bindparam("the_queues"),
         workflows=bindparam("the_workflows"),
+        broker=bindparam("the_broker"),
         seen_at=now_micros(),
     )
     .returning(workers.c.name)
@@ -35,6 +36,7 @@ _first_seen = insert(workers).values(
     idle=bindparam("the_idle"),
     queues=bindparam("the_queues"),
     workflows=bindparam("the_workflows"),
+    broker=bindparam("the_broker"),
     seen_at=now_micros(),
 )
 _gone = delete(workers).where(
@@ -81,6 +83,7 @@ def report(database: Database, project_id: str, worker: WorkerReport) -> None:
         "the_idle": worker.idle,
         "the_queues": json.dumps(worker.queues),
         "the_workflows": json.dumps(worker.workflows),
+        "the_broker": worker.broker,
     }
     if database.run(_seen, named):
         return
@@ -107,6 +110,7 @@ def alive(database: Database, project_id: str, within: float) -> tuple[WorkerRep
             idle=row.idle,
             queues=tuple(json.loads(row.queues)),
             workflows=tuple(json.loads(row.workflows)),
+            broker=row.broker,
         )
         for row in rows
     )

@@ -11,6 +11,7 @@ from polos.binding.app_factory import make_app
 from polos.binding.bound import Bound
 from polos.codec import encode_payload
 from polos.definition.handle import ExecutionHandle
+from polos.definition.names import check_text
 from polos.definition.registry import registry
 from polos.errors import ConfigurationError
 from polos.model.ports import StartRequest
@@ -117,6 +118,7 @@ class PolosClient:
         Raises:
             WorkflowNotFound: neither this process nor any worker knows the workflow.
             InvalidPayload: the payload doesn't fit.
+            ValueError: a label is too long, or holds what no database keeps.
         """
         known = registry.get(workflow_id)
         limit = self.settings.max_value_bytes
@@ -124,12 +126,12 @@ class PolosClient:
         request = StartRequest(
             workflow_id,
             data,
-            queue=queue or (known.queue if known else None),
-            concurrency_key=concurrency_key,
-            session_id=session_id,
-            user_id=user_id,
-            idempotency_key=idempotency_key,
-            execution_id=execution_id,
+            queue=check_text("queue", queue, empty=False) or (known.queue if known else None),
+            concurrency_key=check_text("concurrency_key", concurrency_key, empty=False),
+            session_id=check_text("session_id", session_id),
+            user_id=check_text("user_id", user_id),
+            idempotency_key=check_text("idempotency_key", idempotency_key, empty=False),
+            execution_id=check_text("execution_id", execution_id, empty=False),
         )
         execution = await asyncio.to_thread(self.start, request)
         result_type = known.result_type if known else Any

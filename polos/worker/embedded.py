@@ -19,7 +19,7 @@ from polos.worker.client import PolosClient
 from polos.worker.thread_worker import ThreadWorker
 
 _START_SECONDS = 30.0
-_STOP_SECONDS = 30.0
+_STOP_SECONDS = 10.0
 
 
 class Polos(PolosClient):
@@ -113,6 +113,7 @@ class Polos(PolosClient):
             bound.app,
             self._slots,
             f"polos-{uuid4().hex[:8]}@{os.uname().nodename}",
+            bound.keeper.hand_back,
             queues=self._queues(bound.app),
         )
         self._thread.start(_START_SECONDS)

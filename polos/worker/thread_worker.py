@@ -10,6 +10,7 @@ from typing import Any
 from celery import Celery
 from celery.worker import WorkController, state
 
+from polos.binding.embedded_broker import STOP
 from polos.binding.thread_pool import AppThreadPool
 
 log = logging.getLogger("polos.worker")
@@ -22,6 +23,7 @@ class ThreadWorker:
         app: the Celery app, with Polos bound to it.
         concurrency: how many executions run at once.
         hostname: its node name.
+        hand_back: stops what runs, so that other workers can go on with it.
         queues: the queues that it consumes; the app's own where empty.
         on_exit: called when it has ended, by whatever reason.
     """
@@ -31,9 +33,11 @@ class ThreadWorker:
         app: Celery,
         concurrency: int,
         hostname: str,
+        hand_back: Callable[[], None],
         queues: Sequence[str] = (),
         on_exit: Callable[[], None] | None = None,
     ) -> None:
+        self._hand_back = hand_back
         self._ready = threading.Event()
         self._on_exit = on_exit
         self._app = app
@@ -52,23 +56,28 @@ class ThreadWorker:
     def start(self, timeout: float) -> None:
         """Start, and return when it takes work, or has failed, or after ``timeout`` seconds."""
         self._app.finalize()
-        # The flags that stop a worker belong to the process; an earlier one may have left them.
-        state.should_stop = state.should_terminate = None
         self._worker = WorkController(app=self._app, **self._options)
         self._thread.start()
         if not self._ready.wait(timeout):
             log.warning("the worker has not reached its broker within %g s; it goes on", timeout)
 
     def stop(self, timeout: float) -> None:
-        """Take no more work, finish what runs, and end; at most ``timeout`` seconds."""
+        """Take no more work and end; what still runs after ``timeout`` seconds is handed back."""
         if not self._thread.is_alive():
             return
-        state.should_stop = 0
+        stop = self._app.conf.broker_transport_options.get(STOP)
+        if stop is not None:
+            stop.set()
+        else:
+            # Celery's flag is the process's: other workers in it stop as well.
+            state.should_stop = 0
         self._thread.join(timeout)
         if self._thread.is_alive():
-            state.should_terminate = 0
+            log.warning("executions still run after %g s; other workers go on with them", timeout)
+            self._hand_back()
             self._thread.join(timeout)
-        state.should_stop = state.should_terminate = None
+        if stop is None:
+            state.should_stop = None
 
     def _run(self) -> None:
         try:

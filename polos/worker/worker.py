@@ -22,7 +22,7 @@ from polos.worker.thread_worker import ThreadWorker
 log = logging.getLogger("polos.worker")
 
 _START_SECONDS = 30.0
-_STOP_SECONDS = 30.0
+_STOP_SECONDS = 10.0
 
 
 class Worker:
@@ -87,6 +87,7 @@ class Worker:
             bound.app,
             self._slots,
             f"polos-{uuid4().hex[:8]}@{os.uname().nodename}",
+            bound.keeper.hand_back,
             queues=self._queues(bound),
             on_exit=lambda: _set_from_thread(loop, self._stopping),
         )

@@ -47,9 +47,7 @@ async def journey(ctx: WorkflowContext, payload: Trip) -> Told:
 
     async def branch(number: int) -> int:
         key = f"branch{number}"
-        value = await ctx.step.run(
-            key, async_effect if number % 2 else effect, me, key, number**2
-        )
+        value = await ctx.step.run(key, async_effect if number % 2 else effect, me, key, number**2)
         if number == 3:
             await ctx.step.wait_for("branch pause", seconds=1)
             await ctx.step.run("branch end", effect, me, "branch end")
@@ -125,7 +123,7 @@ async def middle(ctx: WorkflowContext) -> None:
     await ctx.step.invoke_and_wait("leaf", leaf)
 
 
-@workflow(id="accept-leaf")
+@workflow(id="accept-leaf", queue="accept-leaves")
 async def leaf(ctx: WorkflowContext) -> None:
     await ctx.step.run("begun", effect, ctx.root_execution_id, "leaf", None, ctx.execution_id)
     await ctx.step.wait_for("month", days=30)
@@ -135,6 +133,12 @@ async def leaf(ctx: WorkflowContext) -> None:
 async def long_step(ctx: WorkflowContext) -> None:
     await ctx.step.run("long", async_gated, ctx.execution_id, "long")
     write(ctx.execution_id, "body", "went on")
+
+
+@workflow(id="accept-plain-then-wait")
+async def plain_then_wait(ctx: WorkflowContext) -> None:
+    await ctx.step.run("slow", gated, ctx.execution_id, "slow")
+    await ctx.step.wait_for("month", days=30)
 
 
 @workflow(id="accept-relay")
@@ -154,8 +158,8 @@ async def unkeepable(ctx: WorkflowContext) -> Any:
 
 
 @workflow(id="accept-echo")
-async def echo(ctx: WorkflowContext, payload: Trip | dict) -> Any:
-    return payload if isinstance(payload, dict) else payload.seconds
+async def echo(ctx: WorkflowContext, payload: dict) -> Any:
+    return payload
 
 
 @workflow(id="accept-flaky")

@@ -125,9 +125,7 @@ class Ledger:
             found = self.entries(execution, step, phase)
             return found if len(found) >= times else []
 
-        return until(
-            enough, 60, message=lambda: f"{step} {phase}, only {self.entries(execution)}"
-        )
+        return until(enough, 60, message=lambda: f"{step} {phase}, only {self.entries(execution)}")
 
     def open_gate(self, execution: str) -> None:
         """Let the gated effects of an execution end."""

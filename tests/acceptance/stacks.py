@@ -99,6 +99,7 @@ class Workers:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._opened = ExitStack()
+        self.started: list[Program] = []
 
     def __call__(
         self,
@@ -125,6 +126,7 @@ class Workers:
             env={**self._stack.env, "POLOS_WORKFLOWS": str(flows), **(env or {})},
         )
         self._stack.workers.append(program)
+        self.started.append(program)
         self._opened.callback(_end, program)
         program.start()
         if ready:

@@ -42,9 +42,7 @@ def test_a_journey(
 ) -> None:
     handle = flows.journey.start(client, Trip(seconds=WAITED))
     states = _celery_states(stack, client, handle.id)
-    assert handle.result_sync(60) == Told(
-        numbers=[2, 3], child="rested", branches=[0, 1, 4, 9, 16]
-    )
+    assert handle.result_sync(60) == Told(numbers=[2, 3], child="rested", branches=[0, 1, 4, 9, 16])
     assert set(ledger.runs(handle.id).values()) == {1}
     waited = ledger.at(handle.id, "after") - ledger.at(handle.id, "before", "end")
     assert WAITED - SLEW <= waited < WAITED + 2

@@ -31,6 +31,9 @@ class Hints:
         self.sent += [(time.monotonic() + hint.countdown, hint) for hint in hints]
         return len(hints)
 
+    def is_away(self) -> bool:
+        return False
+
     def take(self) -> Hint | None:
         """The next hint that is due."""
         for number, (due, hint) in enumerate(self.sent):
@@ -49,9 +52,7 @@ class Engine:
         self.hints = Hints()
         self.registry = Registry()
         self.keeper = Keeper(self.store, self.settings.lease_seconds)
-        self.runner = Runner(
-            self.store, self.hints, self.registry, self.settings, self.keeper
-        )
+        self.runner = Runner(self.store, self.hints, self.registry, self.settings, self.keeper)
 
     def add(self, *workflows: Workflow[Any, Any]) -> None:
         for workflow in workflows:

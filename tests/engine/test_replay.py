@@ -239,9 +239,7 @@ def test_a_payload_that_no_longer_fits_fails_that_execution(engine: Engine) -> N
     from polos.model.records import ExecutionId, NewExecution
 
     engine.add(fits)
-    engine.store.start(
-        NewExecution(ExecutionId("odd"), "fits", "default", encode({"n": "many"}))
-    )
+    engine.store.start(NewExecution(ExecutionId("odd"), "fits", "default", encode({"n": "many"})))
     engine.deliver("odd")
     found = engine.get("odd")
     assert found.status is Status.FAILED

@@ -90,7 +90,9 @@ def test_renewing_passes_by_a_row_that_is_locked(postgres_store: SqlStore) -> No
         assert not heartbeat.is_blocked()
         assert [renewal.held for renewal in heartbeat.result()] == [True, True]
         assert expiry(store, "two") - now(store.database) == pytest.approx(micros(15), abs=NEAR)
-        main_process = Background(store.database, lambda: store.renew_owner(str(OWNER), 30))
+        main_process = Background(
+            store.database, lambda: store.renew_owner(str(OWNER), ["one", "two", "three"], 30)
+        )
         assert not main_process.is_blocked()
     assert expiry(store, "one") == 7
     assert expiry(store, "two") - now(store.database) == pytest.approx(micros(30), abs=NEAR)
@@ -110,7 +112,7 @@ def test_all_leases_of_one_process_are_renewed(store: SqlStore) -> None:
     claim(store, "three", owner=OTHER)
     for name in ("one", "two", "three"):
         edit(store.database, name, lease_expires_at=7)
-    store.renew_owner(str(OWNER), 15)
+    store.renew_owner(str(OWNER), ["one", "two", "three"], 15)
     for name in ("one", "two"):
         assert expiry(store, name) - now(store.database) == pytest.approx(micros(15), abs=NEAR)
     assert expiry(store, "three") == 7

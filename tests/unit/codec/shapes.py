@@ -196,6 +196,10 @@ class Box(BaseModel, Generic[T]):
     more: list[T] = []
 
 
+# Made here first, so that pickle finds it by its name in this module.
+BoxOfInt = Box[int]
+
+
 class Node(BaseModel):
     value: int = 0
     next: Node | None = None

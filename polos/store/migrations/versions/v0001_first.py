@@ -157,6 +157,7 @@ def _workers() -> None:
         sa.Column("idle", sa.Integer(), nullable=False),
         sa.Column("queues", sa.Text(), nullable=False),
         sa.Column("workflows", sa.Text(), nullable=False),
+        sa.Column("broker", KEY, nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project_id", "name"),
     )
