@@ -46,7 +46,7 @@ class Attempt:
         self.cancelling = False
         self._thread = thread
         self._loop = thread.loop
-        self._cancel_wanted = journal.execution.cancel_requested
+        self.cancel_wanted = self.branches.hold = journal.execution.cancel_requested
         self._main: asyncio.Task[Any] | None = None
         self.aborted: BaseException | None = None
 
@@ -105,7 +105,8 @@ class Attempt:
         self._loop.stop()
 
     def _want_cancel(self) -> None:
-        self._cancel_wanted = True
+        if not self.cancelling:
+            self.cancel_wanted = self.branches.hold = True
 
     def _on_idle(self, timeout: float | None) -> float | None:
         try:
@@ -132,8 +133,8 @@ class Attempt:
         """Resolve the next completion, or begin what was held back; False where nothing is."""
         if self.branches.deliver_next():
             return True
-        if self._cancel_wanted and not self.cancelling and self._main is not None:
-            self.cancelling = True
+        if self.cancel_wanted and not self.cancelling and self._main is not None:
+            self.cancelling, self.branches.hold = True, False
             self._main.cancel()
             return True
         if self.branches.begin_held():
@@ -185,7 +186,8 @@ class Attempt:
             self._abort(error)
             return
         self.branches.take_in(rows)
-        self._cancel_wanted = self._cancel_wanted or cancelled
+        if cancelled:
+            self._want_cancel()
 
     def _run_sync_calls(self) -> None:
         while self.branches.sync_calls and self.aborted is None:

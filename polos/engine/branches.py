@@ -57,6 +57,8 @@ class Branches:
         self, journal: Journal, clock: StoreClock, thread: ThreadLoop, grace: float
     ) -> None:
         self.sync_calls: deque[SyncCall] = deque()
+        # Nothing new begins between the request to cancel and the cancellation.
+        self.hold = False
         self._journal = journal
         self._clock = clock
         self._thread = thread
@@ -91,7 +93,7 @@ class Branches:
 
     async def live(self) -> None:
         """Wait until nothing recorded is left to resolve: from here on things happen."""
-        if self._journal.next_in_order() is None:
+        if self._journal.next_in_order() is None and not self.hold:
             return
         future: asyncio.Future[None] = self._loop.create_future()
         self._held.append(future)

@@ -153,6 +153,7 @@ class Runner:
         return outcome
 
     def _outcome(self, workflow: AnyWorkflow, attempt: Attempt) -> Outcome:
+        execution_id = attempt.journal.execution.id
         try:
             result = self._call(workflow, attempt)
             data = workflow.encode_result(result, self._settings.max_value_bytes)
@@ -162,15 +163,21 @@ class Runner:
             if attempt.cancelling:
                 return Cancelled()
             return Failed(failure_of(signal))
-        except StepExecutionError as error:
-            return attempt.parked or Failed(_step_failure(error))
         except Exception as error:
-            return attempt.parked or Failed(failure_of(error))
+            if attempt.parked is not None:
+                return attempt.parked
+            if attempt.cancel_wanted:
+                # Often the end of a child that was cancelled with it.
+                log.info("execution %s, cancelled, raised %r", execution_id, error)
+                return Cancelled()
+            if isinstance(error, StepExecutionError):
+                return Failed(_step_failure(error))
+            return Failed(failure_of(error))
         if attempt.parked is not None:
             log.warning(
                 "execution %s was parked, but its function caught the signal and returned; what "
                 "it returned is dropped. Don't catch BaseException around steps",
-                attempt.journal.execution.id,
+                execution_id,
             )
             return attempt.parked
         return Completed(data)

@@ -112,12 +112,19 @@ class Workers:
         env: Mapping[str, str | None] | None = None,
         args: tuple[str, ...] = (),
         ready: bool = True,
+        mingle: bool = False,
     ) -> Program:
-        """Start ``celery worker`` and return when it takes work."""
+        """Start ``celery worker``.
+
+        Args:
+            ready: whether to wait until it takes work.
+            mingle: whether it may spend its first second on looking for others, as by default.
+        """
         number = len(self._stack.workers)
         node = f"{name}{number}"
         command = [sys.executable, "-m", "celery", "-A", app, "worker", f"--pool={pool}"]
         command += ["-c", str(slots), "-n", f"{node}@localhost", "-l", "INFO", *args]
+        command += [] if mingle else ["--without-mingle"]
         program = Program(
             command,
             log=self._stack.folder / f"{node}.log",

@@ -69,7 +69,6 @@ def test_children_too(running: Program, client: PolosClient, ledger: Ledger) -> 
     until(lambda: all(client.get(id_).status.ended for id_ in below), 30)
 
 
-@pytest.mark.xfail(reason="a replay resolves the child's end before the cancellation")
 def test_a_parent_is_cancelled_also_where_its_child_was_first(
     worker: Workers, workers: Workers, client: PolosClient, ledger: Ledger
 ) -> None:

@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.acceptance.conftest import opened
 from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Stack, Workers, wait_for_status
 from tests.support.processes import Program
-from tests.support.servers import HOST, free_port
+from tests.support.servers import HOST, PostgresServer, free_port
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -85,6 +86,20 @@ def test_a_database_with_an_older_schema(worker: Workers, stack: Stack) -> None:
     _assert_refuses_to_start(refused, "has schema 0000")
     _execute(stack, f"UPDATE polos_schema SET version_num = '{version}'")
     client.close()
+
+
+def test_a_database_that_comes_after_the_worker(
+    worker: Workers, stack: Stack, _postgres: PostgresServer
+) -> None:
+    with closing(stack.client()) as client:
+        client.bound.store.known_workflows()
+    _postgres.stop()
+    try:
+        worker("prefork").wait_for("this worker goes on trying")
+    finally:
+        _postgres.start()
+    with closing(stack.client()) as client:
+        assert flows.quick.run_sync(client, timeout=60) == "done"
 
 
 def _assert_refuses_to_start(refused: Program, said: str) -> None:

@@ -30,4 +30,5 @@ def test_two_workers_get_the_same_message(
     until(lambda: sum(received(each, handle) for each in pair) >= 3, 60, message="the third")
     assert ledger.runs(handle.id) == {"step0": 1, "step1": 1, "slow": 1, "last": 1}
     succeeded = f"[{handle.id}] succeeded"
+    until(lambda: any(succeeded in each.text() for each in pair), 30, message=succeeded)
     assert sum(each.text().count(succeeded) for each in pair) == 1

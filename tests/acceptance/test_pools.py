@@ -30,7 +30,7 @@ def pool(request: pytest.FixtureRequest) -> str:
 def one_slot(workers: Workers, pool: str) -> Program:
     """The one worker of a stack, which takes one execution at a time."""
     workers.close()
-    return workers(pool, slots=1, name=pool)
+    return workers(pool, slots=1, name=pool, mingle=True)
 
 
 def test_a_journey(

@@ -131,3 +131,43 @@ def test_a_lost_lease_stops_the_attempt_and_writes_nothing(engine: Engine) -> No
     assert engine.get(id_).status is Status.QUEUED
     assert tokens == []
     assert engine.checkpoints(id_) == {}
+
+
+def test_the_end_of_a_cancelled_child_does_not_fail_its_cancelled_parent(engine: Engine) -> None:
+    @workflow(id="never_begun")
+    async def never_begun(ctx: WorkflowContext) -> None:
+        await ctx.step.run("never", lambda: None)
+
+    @workflow(id="waits_for_it")
+    async def waits_for_it(ctx: WorkflowContext) -> None:
+        await ctx.step.invoke_and_wait("child", never_begun)
+
+    engine.add(never_begun)
+    id_ = engine.start(waits_for_it)
+    engine.deliver(id_)
+    engine.hints.sent.clear()
+    _, hints = engine.store.cancel(id_)
+    engine.hints.dispatch(hints)
+    with pytest.raises(ExecutionCancelledError):
+        engine.result(id_)
+
+
+def test_after_the_request_nothing_new_begins(engine: Engine) -> None:
+    ran: list[str] = []
+
+    @workflow(id="nothing_new")
+    async def nothing_new(ctx: WorkflowContext) -> None:
+        async def step() -> None:
+            ran.append("async")
+
+        await ctx.step.wait_for("pause", seconds=0.6)
+        await asyncio.gather(
+            ctx.step.run("async", step), ctx.step.run("sync", ran.append, "sync")
+        )
+
+    id_ = engine.start(nothing_new)
+    assert is_parked(engine.deliver(id_))
+    engine.store.cancel(id_)
+    with pytest.raises(ExecutionCancelledError):
+        engine.result(id_)
+    assert ran == []
