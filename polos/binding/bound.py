@@ -199,7 +199,7 @@ class Bound:
             workflow_id=workflow_id,
             payload=workflow.encode_payload(payload, self.settings.max_value_bytes),
             queue=_queue_name(options.get("queue")) or workflow.queue,
-            priority=options.get("priority"),
+            priority=options.get("priority", workflow.celery_options.get("priority")),
             execution_id=task_id,
             celery_options=keep(dict(options)),
             known_to_celery=True,

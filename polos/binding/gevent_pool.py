@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from polos.engine.loop import thread_loop
 
@@ -40,8 +40,8 @@ def in_native_thread(work: Callable[[], T], slots: int) -> T:
 
     pool = get_hub().threadpool
     pool.maxsize = max(pool.maxsize, slots)
-    result: T = pool.apply(_with_native_executor, (work,))
-    return result
+    result: Any = pool.apply(_with_native_executor, (work,))
+    return cast(T, result)
 
 
 class NativeExecutor(ThreadPoolExecutor):

@@ -80,8 +80,11 @@ def register(app: Celery, bound: Receiver, workflow: Workflow[Any, Any]) -> None
         "bound": bound,
         "__doc__": workflow.description or workflow.function.__doc__,
         "__module__": workflow.function.__module__,
-        **workflow.celery_options,
+        **{
+            name: value
+            for name, value in workflow.celery_options.items()
+            # These go with each message; Celery deprecates them as attributes of a task.
+            if name not in {"queue", "priority"}
+        },
     }
-    if workflow.queue is not None:
-        attributes.setdefault("queue", workflow.queue)
     app.register_task(type(f"PolosTask_{workflow.id}", (PolosTask,), attributes)())

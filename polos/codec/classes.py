@@ -99,7 +99,7 @@ class Types:
             return self._generic(name)
         if not isinstance(name, str):
             raise CodecError("the value is damaged: the name of a type is not text")
-        for look_up in (self._hinted.get, self._of_main, _imported):
+        for look_up in (self._hinted.get, self._of_same_file, _imported):
             found = look_up(name)
             if found is not None and kind(found):
                 return found
@@ -121,12 +121,14 @@ class Types:
             return _ARGUMENTS[part[0]][tuple(map(self._resolve, part[1:]))]
         return self.find(part, lambda cls: is_model(cls) or is_dataclass(cls) or is_enum(cls))
 
-    def _of_main(self, name: str) -> type | None:
-        """The class of a program that is run on one side and imported on the other."""
+    def _of_same_file(self, name: str) -> type | None:
+        """The class of a file that is loaded under two names, as a program or by another path."""
         module, _, qualname = name.partition(":")
         found = self._qualnames.get(qualname, [])
         if module not in _MAIN:
-            found = [cls for cls in found if cls.__module__ in _MAIN]
+            last = module.rpartition(".")[2]
+            alike = {*_MAIN, last}
+            found = [cls for cls in found if cls.__module__.rpartition(".")[2] in alike]
         return found[0] if len(found) == 1 else None
 
 

@@ -13,7 +13,7 @@ from polos.engine.branches import Branches
 from polos.engine.clock import StoreClock
 from polos.engine.journal import Journal
 from polos.engine.loop import ThreadLoop
-from polos.engine.signals import AttemptAborted, AttemptEnded, ParkSignal
+from polos.engine.signals import AttemptAborted, AttemptEnded, ParkSignal, is_own_exit
 from polos.errors import StepExecutionError
 from polos.model.outcome import Parked
 from polos.model.records import Checkpoint
@@ -201,7 +201,7 @@ class Attempt:
                 outcome = None, error
             except BaseException as error:
                 # A step's own sys.exit() is its failure; a worker that ends raises subclasses.
-                if type(error) is SystemExit:
+                if is_own_exit(error):
                     call.future.set_result((None, error))
                     return
                 self.aborted = error

@@ -13,6 +13,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from polos.codec import encode, failure_of
 from polos.engine.attempt import Attempt, value_of
+from polos.engine.signals import is_own_exit
 from polos.errors import CodecError
 from polos.model.ports import ChildRequest, Dispatcher
 from polos.model.records import (
@@ -192,7 +193,7 @@ class AttemptEffects:
         try:
             value = await self._call(request, policy.timeout)
         except (Exception, SystemExit) as error:
-            if isinstance(error, SystemExit) and type(error) is not SystemExit:
+            if isinstance(error, SystemExit) and not is_own_exit(error):
                 raise
             failure = failure_of(error, key, attempt)
             again = policy.again(error, attempt)

@@ -23,3 +23,14 @@ class AttemptAborted(BaseException):
     def __init__(self, cause: BaseException) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+def is_own_exit(error: BaseException) -> bool:
+    """Whether a step called ``sys.exit``, and not the worker that runs it.
+
+    Celery's own exits are subclasses; billiard's signal handler in a pool process exits with
+    ``-(256 - signal)``.
+    """
+    if type(error) is not SystemExit:
+        return False
+    return not (isinstance(error.code, int) and -256 < error.code < -190)

@@ -185,3 +185,9 @@ async def broken(ctx: WorkflowContext) -> None:
         raise ConnectionError("the bank is closed")
 
     await ctx.step.run("pay", pay, max_retries=0)
+
+
+@workflow(id="accept-limited", celery={"time_limit": 2})
+async def limited(ctx: WorkflowContext) -> None:
+    """Its step takes longer than the hard time limit of its task."""
+    await ctx.step.run("endless", gated, ctx.execution_id, "endless", None)

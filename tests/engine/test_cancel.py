@@ -161,9 +161,7 @@ def test_after_the_request_nothing_new_begins(engine: Engine) -> None:
             ran.append("async")
 
         await ctx.step.wait_for("pause", seconds=0.6)
-        await asyncio.gather(
-            ctx.step.run("async", step), ctx.step.run("sync", ran.append, "sync")
-        )
+        await asyncio.gather(ctx.step.run("async", step), ctx.step.run("sync", ran.append, "sync"))
 
     id_ = engine.start(nothing_new)
     assert is_parked(engine.deliver(id_))

@@ -18,6 +18,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, Va
 from typing_extensions import TypedDict
 
 from polos.codec import coerce, decode, encode, plain, unpackable
+from polos.errors import UnknownType
 from tests.unit.codec import shapes
 from tests.unit.codec.strategies import same, values
 
@@ -352,3 +353,13 @@ def _short(data: Any) -> bool:
 )
 def test_plain_data(value: Any, wanted: Any) -> None:
     assert wanted is None or plain(value) == wanted
+
+
+def test_one_file_under_two_module_names_is_one_class() -> None:
+    """A worker that loads flows.py by its path writes another module name than its clients."""
+    data = encode(shapes.Box[int](item=1)).replace(b"tests.unit.codec.shapes", b"shapes")
+    assert b"shapes:Box" in data
+    assert decode(data, shapes.Box[int]) == shapes.Box[int](item=1)
+    plain = encode(shapes.Base()).replace(b"tests.unit.codec.shapes", b"other")
+    with pytest.raises(UnknownType):
+        decode(plain, shapes.Base)
