@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from polos.definition.handle import value_of
-from polos.definition.registry import Registry
+from polos.definition.registry import Registry, registry
 from polos.definition.workflow_class import Workflow
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
@@ -122,6 +122,13 @@ class Engine:
 
 def is_parked(hop: Hop) -> bool:
     return isinstance(hop.outcome, Parked)
+
+
+@pytest.fixture(autouse=True)
+def _own_workflows() -> Iterator[None]:
+    """What a test defines is forgotten after it: ids are unique in a process."""
+    with registry.scoped():
+        yield
 
 
 @pytest.fixture
