@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from pydantic import BaseModel
@@ -191,3 +192,18 @@ async def broken(ctx: WorkflowContext) -> None:
 async def limited(ctx: WorkflowContext) -> None:
     """Its step takes longer than the hard time limit of its task."""
     await ctx.step.run("endless", gated, ctx.execution_id, "endless", None)
+
+
+def _compute(execution: str) -> str:
+    """Holds its thread, and gives no greenlet a turn, for longer than three short leases."""
+    write(execution, "compute", "begin")
+    end = time.monotonic() + 7
+    while time.monotonic() < end:
+        sum(range(1000))
+    write(execution, "compute", "end")
+    return "computed"
+
+
+@workflow(id="accept-computing")
+async def computing(ctx: WorkflowContext) -> str:
+    return await ctx.step.run("compute", _compute, ctx.execution_id)
