@@ -25,7 +25,6 @@ from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.handle import ExecutionHandle
 from polos.definition.workflow import Workflow, workflow
 from polos.errors import (
-    BrokerUnavailable,
     CodecError,
     ConfigurationError,
     DuplicateStepKey,
@@ -52,7 +51,6 @@ from polos.worker.worker import Worker
 __version__ = "0.1.0"
 
 __all__ = [
-    "BrokerUnavailable",
     "CodecError",
     "ConfigurationError",
     "DuplicateStepKey",

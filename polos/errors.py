@@ -18,12 +18,10 @@ The tree, all of it below ``PolosError``::
     │   ├── UnsupportedType (also TypeError)
     │   ├── UnknownType
     │   └── ValueTooLarge (also ValueError)
-    ├── StoreError
-    │   ├── StoreUnavailable
-    │   ├── SchemaError
-    │   ├── LeaseLost
-    │   └── IllegalTransition
-    └── BrokerUnavailable
+    └── StoreError
+        ├── StoreUnavailable
+        ├── SchemaError
+        └── LeaseLost
 """
 
 from __future__ import annotations
@@ -304,33 +302,3 @@ class LeaseLost(StoreError):
 
     def __str__(self) -> str:
         return f"the lease of execution {self.execution_id} is gone; another worker may have it"
-
-
-class IllegalTransition(StoreError):
-    """A state that may not follow the present one."""
-
-    def __init__(self, execution_id: str, status: str, transition: str) -> None:
-        super().__init__(execution_id, status, transition)
-        self.execution_id = execution_id
-        self.status = status
-        self.transition = transition
-
-    def __str__(self) -> str:
-        return f"execution {self.execution_id} is {self.status}: it can't {self.transition}"
-
-
-class BrokerUnavailable(PolosError):
-    """The broker can't be reached.
-
-    Args:
-        url: its URL, without the password.
-        reason: what the transport said.
-    """
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(url, reason)
-        self.url = url
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"the broker {self.url} can't be reached: {self.reason}. Check POLOS_BROKER_URL"

@@ -77,13 +77,6 @@ class ThreadLoop:
         """All tasks that have not ended."""
         return asyncio.all_tasks(self.loop)
 
-    def settle(self, seconds: float) -> set[asyncio.Task[Any]]:
-        """Run on for at most so many seconds until no task is left; those that are."""
-        left = self.tasks()
-        if left:
-            self.loop.run_until_complete(asyncio.wait(left, timeout=seconds))
-        return self.tasks()
-
 
 _here = threading.local()
 

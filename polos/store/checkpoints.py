@@ -42,11 +42,11 @@ _COLUMNS: tuple[tuple[str, Any], ...] = (
 _MOST_ROWS = 50
 _NAMES = ("execution_id", *(name for name, _ in _COLUMNS), "created_at")
 
-_holds_lease = select(executions.c.id).where(
+holds_lease = select(executions.c.id).where(
     executions.c.id == bindparam("the_id"), executions.c.lease_token == bindparam("the_token")
 )
 # Without the lock a zombie's insert lands after the next owner has loaded its checkpoints.
-fence = _holds_lease.with_for_update(read=True)
+fence = holds_lease.with_for_update(read=True)
 
 _all = (
     select(checkpoints)
@@ -135,7 +135,7 @@ def _adopted(
 ) -> Mapping[str, Checkpoint]:
     if not keys:
         return {}
-    if not run(_holds_lease, {"the_id": execution_id, "the_token": token}):
+    if not run(holds_lease, {"the_id": execution_id, "the_token": token}):
         raise LeaseLost(execution_id)
     found = run(_some, {"the_id": execution_id, "keys": list(keys)})
     return {row.step_key: checkpoint_of(row) for row in found}

@@ -50,9 +50,6 @@ _park = (
     .where(table.c.wakeups == bindparam("seen"), table.c.cancel_requested_at.is_(None))
     .returning(table.c.id)
 )
-_holds = select(table.c.id).where(
-    table.c.id == bindparam("the_id"), table.c.lease_token == bindparam("the_token")
-)
 # NO KEY: a plain FOR UPDATE would wait for the foreign keys of checkpoints being written.
 _lock = select(table).where(table.c.id == bindparam("the_id")).with_for_update(key_share=True)
 
@@ -192,7 +189,7 @@ def _commit_park(
             waits.forget(connection, execution_id, parked.settled)
             waits.add(connection, execution_id, parked.waits)
             return ()
-        if connection.execute(_holds, named).all():
+        if connection.execute(checkpoints.holds_lease, named).all():
             return None
         raise LeaseLost(execution_id)
 

@@ -92,7 +92,7 @@ def test_a_write_that_comes_while_the_lease_is_taken_is_refused(store: SqlStore)
 @pytest.fixture
 def fence_without_lock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The fence as it would be if it only read the token."""
-    monkeypatch.setattr(checkpoints, "fence", checkpoints._holds_lease)
+    monkeypatch.setattr(checkpoints, "fence", checkpoints.holds_lease)
     checkpoints._insert.cache_clear()
     yield
     checkpoints._insert.cache_clear()
