@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from celery import Celery
 
+from polos.binding.consumer_step import ConsumerStep
 from polos.binding.delivery import Delivery
 from polos.binding.dispatcher import CeleryDispatcher
 from polos.binding.gevent_pool import in_native_thread, start_native_thread
 from polos.binding.kept_options import keep
 from polos.binding.names import HINT_HEADER
+from polos.binding.shared_flag import SharedFlag
 from polos.binding.sweep_thread import SweepStep, SweepThread
 from polos.binding.tasks import register
 from polos.client.direct import DirectClient
-from polos.codec import plain
+from polos.codec import encode_payload, plain
 from polos.definition.handle import value_of
 from polos.definition.registry import Registry, registry
 from polos.definition.workflow import Workflow
+from polos.engine.company import Company
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner
@@ -33,6 +36,8 @@ from polos.model.records import Execution, Hint
 from polos.model.settings import Settings
 from polos.model.states import Status
 from polos.store.sql_store import SqlStore
+
+T = TypeVar("T")
 
 log = logging.getLogger("polos.worker")
 
@@ -59,10 +64,13 @@ class Bound:
         self._keeper: Keeper | None = None
         self._lock = threading.Lock()
         self._to_announce: set[str] = set()
+        self.stopping = SharedFlag()
+        self.company = Company(stopping=self.stopping)
         self.slots = 0
         bound_app: Any = app
         bound_app.polos = self
         bound_app.steps["worker"].add(SweepStep)
+        bound_app.steps["consumer"].add(ConsumerStep)
         self._unsubscribe = known.subscribe(self._register)
 
     @property
@@ -85,9 +93,20 @@ class Bound:
         with self._lock:
             if self._runner is None:
                 self._runner = Runner(
-                    self.store, self.dispatcher, self._registry, self.settings, self.keeper
+                    self.store,
+                    self.dispatcher,
+                    self._registry,
+                    self.settings,
+                    self.keeper,
+                    self.company,
                 )
         return self._runner
+
+    @property
+    def soft_shutdown(self) -> float:
+        """Seconds that a step may go on after this worker was told to end."""
+        celerys_own = self.app.conf.worker_soft_shutdown_timeout
+        return float(celerys_own or self.settings.soft_shutdown_seconds)
 
     def workflow_ids(self) -> list[str]:
         """The ids of the workflows whose code is here."""
@@ -117,18 +136,46 @@ class Bound:
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Delivery:
         """Run one attempt for a message; tells what the task is to end as."""
-        owner = this_process(request.hostname or "")
         try:
             if not request.get(HINT_HEADER):
-                self._adopt(request, workflow_id, args, kwargs)
+                self._insist(lambda: self._adopt(request, workflow_id, args, kwargs))
+            owner = this_process(request.hostname or "")
             hop = in_native_thread(
                 lambda: self.runner.run(request.id, workflow_id, owner),
                 self.slots,
             )
-            return self._delivery(request.id, hop)
-        except StoreUnavailable as error:
-            log.warning("%s; the hint of %s is dropped, the sweep sends another", error, request.id)
-            return Delivery(dropped=True)
+            if hop.refused:
+                return Delivery(refused=True)
+            return self._insist(lambda: self._delivery(request.id, hop))
+        except StoreUnavailable:
+            return Delivery(refused=True)
+
+    def adopt_unknown(
+        self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> bool:
+        """Store an execution whose workflow another worker has; False where none ever had it."""
+        if workflow_id not in self.store.known_workflows():
+            return False
+        self._adopt(request, workflow_id, args, kwargs)
+        return True
+
+    def held(self) -> list[str]:
+        """The ids of the executions that run in this process."""
+        return [] if self._keeper is None else self._keeper.held
+
+    def hand_on(self, running: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Queue what runs here, though its functions may not have ended, and tell them.
+
+        Args:
+            running: the execution ids by their process; those of this one where left out.
+        """
+        if running is None:
+            running = {str(this_process()): self.held()}
+        for owner, ids in running.items():
+            if ids:
+                self.dispatcher.dispatch(self.store.hand_on(owner, ids))
+        if self._keeper is not None:
+            self._keeper.hand_back()
 
     def announced(self, execution_id: str) -> None:
         """Celery has stored the end of this execution and sent what follows it."""
@@ -156,6 +203,10 @@ class Bound:
         if self._keeper is not None:
             self._keeper.stop()
         self.client.close()
+
+    def _insist(self, ask: Callable[[], T]) -> T:
+        """Wait for a database that is away, unless this worker ends."""
+        return self.keeper.contact.insist(ask, self.stopping)
 
     def _open_store(self) -> SqlStore:
         return SqlStore.open(self.settings)
@@ -193,13 +244,16 @@ class Bound:
         task_id: str | None,
         options: Mapping[str, Any],
     ) -> StartRequest:
-        workflow = self._registry.require(workflow_id)
-        payload = _payload(workflow_id, args, kwargs)
+        known = self._registry.get(workflow_id)
+        payload, limit = _payload(workflow_id, args, kwargs), self.settings.max_value_bytes
+        defaults = {} if known is None else known.celery_options
         return StartRequest(
             workflow_id=workflow_id,
-            payload=workflow.encode_payload(payload, self.settings.max_value_bytes),
-            queue=_queue_name(options.get("queue")) or workflow.queue,
-            priority=options.get("priority", workflow.celery_options.get("priority")),
+            payload=known.encode_payload(payload, limit)
+            if known
+            else encode_payload(payload, limit),
+            queue=_queue_name(options.get("queue")) or (known.queue if known else None),
+            priority=options.get("priority", defaults.get("priority")),
             execution_id=task_id,
             celery_options=keep(dict(options)),
             known_to_celery=True,

@@ -14,12 +14,14 @@ class Delivery:
     Attributes:
         waiting: why the execution waits; the task then ends as a retry.
         dropped: whether there was nothing to do; the message then ends without a trace.
+        refused: whether another worker should get the message, as this one ends.
         error: what the task raises.
         result: what the task returns.
     """
 
     waiting: str | None = None
     dropped: bool = False
+    refused: bool = False
     error: BaseException | None = None
     result: Any = None
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from collections import deque
 from typing import Any
 
-from celery import bootsteps
+from celery import bootsteps, signals
+from celery.concurrency import prefork, solo
 from celery.worker import state
 
 from polos.engine.owner import is_stopped, process, this_process
-from polos.engine.sweeper import INTERVAL, Sweeper
+from polos.engine.sweeper import Sweeper
 from polos.errors import ConfigurationError, SchemaError, StoreError, StoreUnavailable
 from polos.model.records import Failure, WorkerReport
 
@@ -35,6 +37,7 @@ class SweepThread:
         self._limits_hit: deque[tuple[str, float]] = deque()
         self._stop = threading.Event()
         self._wake = threading.Event()
+        self._signed_off = threading.Event()
         self._sweeper = Sweeper(lambda: bound.store, bound.dispatcher, bound.settings, self._report)
         self._thread = threading.Thread(target=self._run, name="polos-sweep", daemon=True)
 
@@ -53,14 +56,10 @@ class SweepThread:
         self.nudge()
 
     def stop(self) -> None:
-        """End, and leave the sweep to others."""
+        """Leave the sweep to others; what still runs is handed on in time."""
         self._stop.set()
         self._wake.set()
-        self._thread.join(timeout=5)
-        try:
-            self._sweeper.sign_off()
-        except StoreError as error:
-            log.warning("this worker could not sign off: %s", error)
+        self._signed_off.wait(timeout=5)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -69,12 +68,46 @@ class SweepThread:
                 self._fail_limited()
                 self._sweeper.tick()
                 self._speak_for_children()
+                self._excuse()
             except StoreError as error:
-                log.debug("the store is out of reach: %s", error)
+                self._sweeper.lose_contact(error)
             except Exception:
                 log.exception("a sweep failed; the next one is due in a second")
-            self._wake.wait(INTERVAL)
+            self._wake.wait(self._sweeper.pause)
             self._wake.clear()
+        try:
+            self._sweeper.sign_off()
+            self._signed_off.set()
+            self._hand_on_in_time()
+        except StoreError as error:
+            log.warning("this worker could not sign off: %s", error)
+
+    def _hand_on_in_time(self) -> None:
+        """Give what runs some time to end, then let other workers have it."""
+        deadline = time.monotonic() + self._bound.soft_shutdown
+        while self._running() and time.monotonic() < deadline:
+            self._excuse()
+            self._speak_for_children()
+            self._wake.wait(_LOOK_AGAIN)
+        if self._running():
+            log.warning(
+                "steps still run %g s after this worker was told to end; other workers get their "
+                "executions. Their functions may go on here, and what they return is dropped",
+                self._bound.soft_shutdown,
+            )
+            self._bound.hand_on(self._running())
+
+    def _excuse(self) -> None:
+        """Once this worker is told to end, its death is held against no execution."""
+        if self._bound.stopping():
+            for owner, ids in self._running().items():
+                self._bound.store.excuse(owner, ids)
+
+    def _running(self) -> dict[str, list[str]]:
+        """What runs in the processes of this worker, by owner."""
+        found = {str(process(pid)): ids for pid, ids in self._in_pool().items()}
+        own = self._bound.held()
+        return found | ({str(this_process()): own} if own else {})
 
     def _fail_limited(self) -> None:
         while self._limits_hit:
@@ -128,6 +161,10 @@ def _private_broker(app: Any) -> str:
     return str(app.conf.task_default_queue)
 
 
+# While steps end, in seconds.
+_LOOK_AGAIN = 0.2
+
+
 class SweepStep(bootsteps.StartStopStep):
     """Starts the sweep with a worker and stops it with that worker, in every pool."""
 
@@ -136,11 +173,17 @@ class SweepStep(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         self._thread: SweepThread | None = None
+        bound = worker.app.polos
+        self._shutting_down = lambda **_: bound.stopping.raise_()
+        bound.slots = int(worker.concurrency or 1)
+        # Before the pool forks.
+        alone = issubclass(worker.pool_cls, prefork.TaskPool | solo.TaskPool)
+        bound.company.slots = 1 if alone else bound.slots
 
     def start(self, parent: Any) -> None:
         """Begin sweeping."""
         bound = parent.app.polos
-        bound.slots = int(parent.concurrency or 1)
+        signals.worker_shutting_down.connect(self._shutting_down, weak=False)
         try:
             bound.store.known_workflows()
         except (SchemaError, ConfigurationError) as error:
@@ -154,6 +197,7 @@ class SweepStep(bootsteps.StartStopStep):
     def stop(self, parent: Any) -> None:
         """Stop sweeping."""
         if self._thread is not None:
+            signals.worker_shutting_down.disconnect(self._shutting_down)
             self._thread.stop()
             self._thread = parent.app.polos.sweep_thread = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery, Task
-from celery.exceptions import Ignore, Retry
+from celery.exceptions import Ignore, Reject, Retry
 from celery.states import READY_STATES
 
 from polos.binding.delivery import Receiver
@@ -39,6 +39,8 @@ class PolosTask(Task):
         hop = self.bound.deliver(self.request, workflow_id_of(str(self.name)), args, kwargs)
         if hop.waiting is not None:
             raise Retry(hop.waiting, exc=Waiting(hop.waiting))
+        if hop.refused:
+            raise Reject("this worker ends", requeue=True)
         if hop.dropped:
             raise Ignore
         if hop.error is not None:

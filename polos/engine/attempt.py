@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from polos.codec import decode
@@ -13,7 +13,14 @@ from polos.engine.branches import Branches
 from polos.engine.clock import StoreClock
 from polos.engine.journal import Journal
 from polos.engine.loop import ThreadLoop
-from polos.engine.signals import AttemptAborted, AttemptEnded, ParkSignal, is_own_exit
+from polos.engine.signals import (
+    AttemptAborted,
+    AttemptEnded,
+    ParkSignal,
+    WorkerStopping,
+    is_own_exit,
+)
+from polos.engine.suspicion import Suspicion
 from polos.errors import StepExecutionError
 from polos.model.outcome import Parked
 from polos.model.records import Checkpoint
@@ -32,16 +39,27 @@ class Attempt:
         clock: the database's time.
         thread: the loop to run on.
         settings: thresholds, graces and limits.
+        suspicion: takes note of what executes, where processes died of it.
+        stopping: whether the process was told to end; the attempt then stops between steps.
     """
 
     def __init__(
-        self, journal: Journal, clock: StoreClock, thread: ThreadLoop, settings: Settings
+        self,
+        journal: Journal,
+        clock: StoreClock,
+        thread: ThreadLoop,
+        settings: Settings,
+        suspicion: Suspicion,
+        stopping: Callable[[], bool],
     ) -> None:
         self.journal = journal
         self.clock = clock
         self.settings = settings
-        self.branches = Branches(journal, clock, thread, settings.foreign_grace)
+        self.branches = Branches(journal, clock, thread, settings.foreign_grace, stopping)
+        # Steps that have been asked for, and those of them whose function runs.
         self.working = 0
+        self._executing: list[str] = []
+        self._suspicion = suspicion
         self.parked: Parked | None = None
         self.cancelling = False
         self._thread = thread
@@ -72,8 +90,20 @@ class Attempt:
             raise ParkSignal
         return main.result()
 
+    def begin(self, key: str) -> None:
+        """A step's function is called now."""
+        self._executing.append(key)
+        self._suspicion.note(self._executing)
+
+    def finish(self, key: str) -> None:
+        """A step's function has ended, if it was called."""
+        if key in self._executing:
+            self._executing.remove(key)
+
     def leave(self) -> bool:
         """End every task of the attempt; whether all of them ended in time."""
+        # What cleans up after a cancellation may still begin.
+        self.branches.stopping = lambda: False
         self.branches.sync_calls.clear()
         for task in self._thread.tasks():
             task.cancel()
@@ -112,6 +142,9 @@ class Attempt:
         try:
             if self._advance():
                 return 0
+            if self._must_hand_on():
+                self._abort(WorkerStopping())
+                return 0
             return self._rest(timeout)
         except BaseException as error:
             self._abort(error)
@@ -139,10 +172,16 @@ class Attempt:
             return True
         if self.branches.begin_held():
             return True
-        if self.branches.sync_calls:
+        if self.branches.sync_calls and not self.branches.stopping():
             self._loop.stop()
             return True
         return self.branches.complete_due()
+
+    def _must_hand_on(self) -> bool:
+        """Whether another worker should go on from here; a park leads there as well."""
+        if self._executing or not self.branches.stopping():
+            return False
+        return not self.branches.durable or self.branches.wants_to_begin
 
     def _rest(self, timeout: float | None) -> float | None:
         """How long the loop may sleep; decides to park where everything waits."""

@@ -51,10 +51,16 @@ class Branches:
         clock: the database's time.
         thread: the loop that the tasks run on.
         grace: seconds that awaiting something foreign counts as work.
+        stopping: whether the process was told to end, so that nothing new begins.
     """
 
     def __init__(
-        self, journal: Journal, clock: StoreClock, thread: ThreadLoop, grace: float
+        self,
+        journal: Journal,
+        clock: StoreClock,
+        thread: ThreadLoop,
+        grace: float,
+        stopping: Callable[[], bool],
     ) -> None:
         self.sync_calls: deque[SyncCall] = deque()
         # Nothing new begins between the request to cancel and the cancellation.
@@ -64,6 +70,7 @@ class Branches:
         self._thread = thread
         self._loop = thread.loop
         self._grace = grace
+        self.stopping = stopping
         self._replayed: dict[str, asyncio.Future[Any]] = {}
         self._ready: deque[tuple[asyncio.Future[Any], Checkpoint]] = deque()
         self._held: list[asyncio.Future[None]] = []
@@ -93,7 +100,7 @@ class Branches:
 
     async def live(self) -> None:
         """Wait until nothing recorded is left to resolve: from here on things happen."""
-        if self._journal.next_in_order() is None and not self.hold:
+        if self._journal.next_in_order() is None and not self.hold and not self.stopping():
             return
         future: asyncio.Future[None] = self._loop.create_future()
         self._held.append(future)
@@ -153,6 +160,11 @@ class Branches:
         """Whether a completion from outside is outstanding."""
         return bool(self._outside)
 
+    @property
+    def wants_to_begin(self) -> bool:
+        """Whether something is held back, or waits for this thread."""
+        return bool(self._held or self.sync_calls)
+
     def deliver_next(self) -> bool:
         """Resolve the next completion; False where there is none."""
         if self._ready:
@@ -162,7 +174,7 @@ class Branches:
 
     def begin_held(self) -> bool:
         """Let live what was held back until all that is recorded is resolved."""
-        if not self._held or self._replayed:
+        if not self._held or self._replayed or self.stopping():
             return False
         held, self._held = self._held, []
         for future in held:

@@ -210,20 +210,23 @@ class AttemptEffects:
         return self._row(key, data, None, attempt, started), None
 
     async def _call(self, request: StepRequest, timeout: float | None) -> Any:
+        key, attempt = request.key, self._attempt
         function = partial(request.func, *request.args, **request.kwargs)
-        self._attempt.working += 1
+        attempt.working += 1
         try:
             async with asyncio.timeout(timeout):
                 if _is_async(request.func):
+                    attempt.begin(key)
                     return await function()
-                returned = await self._branches.call(function)
+                returned = await self._branches.call(partial(_begun, attempt, key, function))
                 return await returned if inspect.isawaitable(returned) else returned
         except TimeoutError as error:
             if timeout is None or str(error):
                 raise
             raise TimeoutError(f"it took longer than its timeout of {timeout:g} s") from error
         finally:
-            self._attempt.working -= 1
+            attempt.working -= 1
+            attempt.finish(key)
 
     async def _back_off(
         self, key: str, delay: float, failed: int, started: Micros, error: Failure | None
@@ -258,6 +261,11 @@ class AttemptEffects:
                 "attempt": attempt,
             },
         )
+
+
+def _begun(attempt: Attempt, key: str, function: Callable[[], Any]) -> Any:
+    attempt.begin(key)
+    return function()
 
 
 def _is_async(function: Any) -> bool:

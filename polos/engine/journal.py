@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections import deque
 from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from polos.engine.contact import Contact
 from polos.errors import DuplicateStepKey, LeaseLost, StepMismatch, StoreUnavailable
 from polos.model.outcome import Outcome
 from polos.model.records import Checkpoint, Claimed, Execution, Hint, Kind, NewExecution, Wait
@@ -16,11 +15,8 @@ from polos.store.sql_store import SqlStore
 
 T = TypeVar("T")
 
-log = logging.getLogger("polos.engine")
-
 # These return without suspending, on the first pass as on a replay: order says nothing about them.
 _IMMEDIATE = frozenset({Kind.UUID, Kind.NOW, Kind.RANDOM, Kind.INVOKE})
-_LONGEST_PAUSE = 5.0
 # So many derived values are written without waiting for the next checkpoint.
 _MOST_UNSAVED = 50
 
@@ -32,16 +28,21 @@ class Journal:
         store: where it is kept.
         claimed: the claim, with all that was recorded before.
         lost: tells whether the lease is known to be lost, so that writing again is in vain.
+        contact: waits for a database that is away.
     """
 
-    def __init__(self, store: SqlStore, claimed: Claimed, lost: Callable[[], bool]) -> None:
+    def __init__(
+        self, store: SqlStore, claimed: Claimed, lost: Callable[[], bool], contact: Contact
+    ) -> None:
         self._store = store
         self._claimed = claimed
         self._lost = lost
+        self._contact = contact
         self._asked: set[str] = set()
         self._unsaved: list[Checkpoint] = []
         self._position = 0
         self.closed = False
+        self.has_grown = False
         self.turn = claimed.execution.wakeups
         self.stored_waits = {wait.step_key: wait for wait in claimed.waits}
         self.has_waits = bool(claimed.waits)
@@ -107,6 +108,7 @@ class Journal:
         id_, token = self.execution.id, self._claimed.token
         adopted = self.persist(lambda: self._store.checkpoint(id_, token, written, waits))
         self._unsaved.clear()
+        self.has_grown = True
         for wait in waits:
             self.stored_waits[wait.step_key] = wait
         self.has_waits = self.has_waits or bool(waits)
@@ -131,6 +133,11 @@ class Journal:
             self.stored_waits[row.step_key] = row
             self.has_waits = True
         return started
+
+    def mark(self, keys: Sequence[str], *, alone: bool) -> None:
+        """Note which steps are executing, for the case that the process dies in them."""
+        id_, token = self.execution.id, self._claimed.token
+        self.persist(lambda: self._store.mark(id_, token, keys, alone=alone))
 
     def changed_outside(self) -> bool:
         """Whether something was completed, or cancellation asked for, that was not loaded yet."""
@@ -169,22 +176,15 @@ class Journal:
 
     def persist(self, write: Callable[[], T]) -> T:
         """Write, again and again while the database is away and the lease may still stand."""
-        pause = 0.1
-        while True:
-            try:
-                return write()
-            except LeaseLost:
-                # User code may catch it; nothing after it may run all the same.
-                self.closed = True
-                raise
-            except StoreUnavailable as error:
-                if self._lost():
-                    self.closed = True
-                    raise LeaseLost(self.execution.id) from error
-                if pause == 0.1:
-                    log.warning("execution %s: %s; trying again", self.execution.id, error)
-                time.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+        try:
+            return self._contact.insist(write, self._lost)
+        except LeaseLost:
+            # User code may catch it; nothing after it may run all the same.
+            self.closed = True
+            raise
+        except StoreUnavailable as error:
+            self.closed = True
+            raise LeaseLost(self.execution.id) from error
 
     def _remember(self, rows: Sequence[Checkpoint]) -> None:
         for row in rows:

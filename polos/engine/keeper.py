@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from polos.engine.contact import Contact
 from polos.engine.signals import WorkerStopping
 from polos.errors import LeaseLost, StoreError
 from polos.model.records import Claimed, Renewal
@@ -82,7 +83,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._stopping = False
-        self._in_contact = True
+        self.contact = Contact()
 
     @contextmanager
     def holding(self, claimed: Claimed) -> Iterator[Lease]:
@@ -102,6 +103,11 @@ class Keeper:
         self._stopping = True
         if not self._leases:
             self._stop.set()
+
+    @property
+    def held(self) -> list[str]:
+        """The ids of the executions that this process runs."""
+        return [lease.execution_id for lease in list(self._leases.values())]
 
     def hand_back(self) -> None:
         """Stop the attempts of this process; other workers go on with their executions."""
@@ -134,16 +140,11 @@ class Keeper:
             try:
                 self.heartbeat()
             except StoreError as error:
-                self._say_once(error)
+                self.contact.lost(error)
             except Exception:
                 log.exception("a heartbeat failed; the next one is due soon")
             else:
-                self._in_contact = True
-
-    def _say_once(self, error: StoreError) -> None:
-        if self._in_contact:
-            log.warning("leases can't be renewed: %s", error)
-        self._in_contact = False
+                self.contact.made()
 
 
 def _daemon_thread(work: Callable[[], None]) -> None:

@@ -18,11 +18,13 @@ from polos.definition.sync_steps import SyncSteps
 from polos.definition.workflow import Workflow
 from polos.engine.attempt import Attempt
 from polos.engine.clock import StoreClock
+from polos.engine.company import Company, Solitude
 from polos.engine.effects import AttemptEffects
 from polos.engine.journal import Journal
 from polos.engine.keeper import Keeper, Lease
 from polos.engine.loop import abandon_thread_loop, thread_loop
 from polos.engine.signals import AttemptAborted, ParkSignal, WorkerStopping
+from polos.engine.suspicion import Suspicion
 from polos.errors import LeaseLost, StepExecutionError, StoreError
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked
 from polos.model.ports import Dispatcher
@@ -49,10 +51,12 @@ class Hop:
     Attributes:
         outcome: how the attempt ended; None where there was nothing to do, or the lease was lost.
         execution: what was claimed; None where nothing was.
+        refused: whether the process ends and took nothing; another one should get the message.
     """
 
     outcome: Outcome | None = None
     execution: Execution | None = None
+    refused: bool = False
 
 
 class Runner:
@@ -64,6 +68,7 @@ class Runner:
         registry: the workflows whose code is here.
         settings: lease, thresholds and limits.
         keeper: keeps the leases of this process.
+        company: what else runs in it; nothing where left out.
     """
 
     def __init__(
@@ -73,34 +78,69 @@ class Runner:
         registry: Registry,
         settings: Settings,
         keeper: Keeper,
+        company: Company | None = None,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._registry = registry
         self._settings = settings
         self._keeper = keeper
+        self._contact = keeper.contact
+        self._company = company or Company()
 
     def run(self, execution_id: str, workflow_id: str, owner: Owner) -> Hop:
-        """Claim an execution and run it to its next outcome; nothing where it can't be claimed."""
+        """Claim an execution and run it to its next outcome; nothing where it can't be claimed.
+
+        A database that is away is waited for.
+        """
         workflow = self._registry.require(workflow_id)
-        asked = time.monotonic()
-        claimed = self._store.claim(execution_id, workflow_id, owner, self._settings.lease_seconds)
-        if claimed is None:
-            log.info("execution=%s workflow=%s: nothing to do", execution_id, workflow_id)
-            return Hop()
-        clock = StoreClock(claimed.now, asked, time.monotonic(), self._store.resolution)
-        with self._keeper.holding(claimed) as lease:
-            return self._run_claimed(workflow, claimed, clock, lease)
+        try:
+            with self._company.member() as place:
+                found = self._claim(execution_id, workflow_id, owner, place)
+                if found is None:
+                    log.info("execution=%s workflow=%s: nothing to do", execution_id, workflow_id)
+                    return Hop()
+                claimed, clock = found
+                with self._keeper.holding(claimed) as lease:
+                    return self._run_claimed(workflow, claimed, clock, lease, place)
+        except WorkerStopping:
+            return Hop(refused=True)
+
+    def _claim(
+        self, execution_id: str, workflow_id: str, owner: Owner, place: Solitude
+    ) -> tuple[Claimed, StoreClock] | None:
+        def ask() -> tuple[Claimed, StoreClock] | None:
+            if self._company.stopping():
+                raise WorkerStopping
+            asked = time.monotonic()
+            claimed = self._store.claim(
+                execution_id,
+                workflow_id,
+                owner,
+                self._settings.lease_seconds,
+                accountable=place.alone,
+            )
+            if claimed is None:
+                return None
+            return claimed, StoreClock(claimed.now, asked, time.monotonic(), self._store.resolution)
+
+        return self._contact.insist(ask, lambda: False)
 
     def _run_claimed(
-        self, workflow: AnyWorkflow, claimed: Claimed, clock: StoreClock, lease: Lease
+        self,
+        workflow: AnyWorkflow,
+        claimed: Claimed,
+        clock: StoreClock,
+        lease: Lease,
+        place: Solitude,
     ) -> Hop:
         execution = claimed.execution
         try:
             while True:
                 claimed = self._loaded(claimed)
-                journal = Journal(self._store, claimed, lambda: lease.lost)
-                outcome = self._attempt(workflow, journal, clock, lease)
+                journal = Journal(self._store, claimed, lambda: lease.lost, self._contact)
+                suspicion = Suspicion(claimed, journal, place)
+                outcome = self._attempt(workflow, journal, clock, lease, suspicion)
                 hints = journal.end(outcome)
                 if hints is not None:
                     break
@@ -117,7 +157,9 @@ class Runner:
             log.warning("%s; this attempt is dropped", error)
             return Hop(execution=execution)
         except AttemptAborted as aborted:
-            return self._aborted(claimed, aborted)
+            return self._aborted(claimed, aborted.cause)
+        except WorkerStopping as stopping:
+            return self._aborted(claimed, stopping)
         except StoreError:
             # Nobody works under this lease any more.
             with suppress(StoreError):
@@ -135,13 +177,19 @@ class Runner:
         return replace(claimed, checkpoints=checkpoints, waits=waits)
 
     def _attempt(
-        self, workflow: AnyWorkflow, journal: Journal, clock: StoreClock, lease: Lease
+        self,
+        workflow: AnyWorkflow,
+        journal: Journal,
+        clock: StoreClock,
+        lease: Lease,
+        suspicion: Suspicion,
     ) -> Outcome:
         """The inner half: the user's function once, and what came of it."""
         thread = thread_loop()
-        attempt = Attempt(journal, clock, thread, self._settings)
+        attempt = Attempt(journal, clock, thread, self._settings, suspicion, self._company.stopping)
         lease.attempt = attempt
         try:
+            suspicion.begin()
             outcome = self._outcome(workflow, attempt)
             if attempt.aborted is not None:
                 raise AttemptAborted(attempt.aborted)
@@ -206,21 +254,10 @@ class Runner:
         countdown = clock.until(outcome.wake_at)
         if countdown > self._settings.countdown_horizon:
             return ()
-        return (
-            Hint(
-                execution.id,
-                execution.workflow_id,
-                execution.queue,
-                execution.priority,
-                countdown,
-                outcome.reason,
-                execution.celery_options,
-            ),
-        )
+        return (hint_for(execution, outcome.reason, countdown),)
 
-    def _aborted(self, claimed: Claimed, aborted: AttemptAborted) -> Hop:
+    def _aborted(self, claimed: Claimed, cause: BaseException) -> Hop:
         execution = claimed.execution
-        cause = aborted.cause
         if isinstance(cause, LeaseLost):
             log.warning("%s; this attempt is dropped", cause)
             return Hop(execution=execution)
@@ -228,10 +265,12 @@ class Runner:
             # The engine itself could not go on: it would fail in the same way again and again.
             log.error("execution %s can't go on", execution.id, exc_info=cause)
             return self._fail(claimed, failure_of(cause))
-        # The worker ends in the middle of a step: hand the execution on at once.
+        # The worker ends: another one goes on at once.
         with suppress(StoreError):
             self._store.release(execution.id, claimed.token)
+            self._dispatcher.dispatch([hint_for(execution, "handed on")])
         if isinstance(cause, WorkerStopping):
+            log.info("execution=%s workflow=%s handed on", execution.id, execution.workflow_id)
             return Hop(execution=execution)
         raise cause
 
@@ -274,6 +313,19 @@ class Runner:
                 "attempt": execution.claims,
             },
         )
+
+
+def hint_for(execution: Execution, reason: str, countdown: float = 0.0) -> Hint:
+    """The hint that sends an execution to a worker."""
+    return Hint(
+        execution.id,
+        execution.workflow_id,
+        execution.queue,
+        execution.priority,
+        countdown,
+        reason,
+        execution.celery_options,
+    )
 
 
 def _step_failure(error: StepExecutionError) -> Failure:

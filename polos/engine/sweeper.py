@@ -21,6 +21,8 @@ from polos.store.sql_store import SqlStore
 log = logging.getLogger("polos.sweep")
 
 INTERVAL = 1.0
+# While the database is away, the pause between two looks grows to this.
+_LONGEST_PAUSE = 5.0
 # The sweep's row is free again this long after its holder was last heard of, in seconds.
 _LEADERSHIP = 5.0
 # A worker counts as alive this long after its last report, in seconds.
@@ -53,23 +55,31 @@ class Sweeper:
         self._report = report
         self._contact_since: float | None = None
         self._alive: list[WorkerReport] = []
+        self._unserved: tuple[str, ...] = ()
+        self.pause = INTERVAL
 
     @property
     def _store(self) -> SqlStore:
         return self._open_store()
 
     def tick(self) -> int:
-        """Report, and sweep if it is this worker's turn; how many hints were sent."""
-        try:
-            sent = self._tick()
-        except StoreError as error:
-            if self._contact_since is not None:
-                log.warning("the sweep pauses: %s", error)
-            self._contact_since = None
-            return 0
+        """Report, and sweep if it is this worker's turn; how many hints were sent.
+
+        Raises:
+            StoreError: the database is out of reach; ``lose_contact`` should hear of it.
+        """
+        sent = self._tick()
         if self._contact_since is None:
             self._contact_since = time.monotonic()
+        self.pause = INTERVAL
         return sent
+
+    def lose_contact(self, error: StoreError) -> None:
+        """The database is out of reach: no lease is judged by its expiry for a while."""
+        if self.pause == INTERVAL:
+            log.warning("the sweep pauses: %s", error)
+        self._contact_since = None
+        self.pause = min(self.pause * 2, _LONGEST_PAUSE)
 
     def sign_off(self) -> None:
         """Leave the sweep to others."""

@@ -16,6 +16,8 @@ ExecutionId = NewType("ExecutionId", str)
 Micros = NewType("Micros", int)
 
 SECOND = 1_000_000
+# So many deaths in a row without a new checkpoint make an execution a suspect.
+SUSPECT = 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -163,6 +165,7 @@ class Execution:
     unannounced: bool = False
     claims: int = 0
     recoveries: int = 0
+    recovered_checkpoints: int = 0
     wakeups: int = 0
     cancel_requested: bool = False
     wake_at: Micros | None = None

@@ -37,6 +37,8 @@ class Settings:
         foreign_grace: seconds that awaiting something outside of steps counts as work.
         max_value_bytes: the largest encoded value that is kept.
         max_recoveries: consecutive recoveries without a new checkpoint before giving up.
+        soft_shutdown_seconds: how long a step may go on after SIGTERM before its execution is
+            handed on; Celery's ``worker_soft_shutdown_timeout`` where that is set.
         unwind_seconds: how long an ended attempt's tasks may take to clean up.
         sqlite_synchronous: ``FULL``, or ``NORMAL`` (may lose the last commits when power fails).
     """
@@ -53,6 +55,7 @@ class Settings:
     foreign_grace: float = 10.0
     max_value_bytes: int = 4 * 1024 * 1024
     max_recoveries: int = 10
+    soft_shutdown_seconds: float = 25.0
     unwind_seconds: float = 5.0
     sqlite_synchronous: str = "FULL"
 

@@ -39,6 +39,7 @@ _NO_LEASE: dict[str, Any] = {
     "lease_owner": None,
     "lease_worker": None,
     "lease_expires_at": None,
+    "lease_steps": None,
 }
 
 
@@ -99,6 +100,8 @@ _claim = (
         lease_owner=bindparam("owner"),
         lease_worker=bindparam("worker"),
         lease_expires_at=now_micros() + bindparam("lease"),
+        lease_accountable=bindparam("accountable"),
+        lease_steps=None,
         claims=table.c.claims + 1,
         started_at=func.coalesce(table.c.started_at, now_micros()),
         dispatch_at=None,
@@ -156,6 +159,8 @@ def claim(
     owner: Owner,
     lease: float,
     early: float,
+    *,
+    accountable: bool = True,
 ) -> Claimed | None:
     """Take the lease of an execution that is queued or due; one statement, one round trip."""
     token = uuid4().hex
@@ -170,6 +175,7 @@ def claim(
             "worker": owner.worker,
             "lease": micros(lease),
             "early": micros(early),
+            "accountable": accountable,
         },
     )
     if not rows:

@@ -42,6 +42,7 @@ SAME_NAME = (
     "unannounced",
     "claims",
     "recoveries",
+    "recovered_checkpoints",
     "wakeups",
     "wake_at",
     "started_at",

@@ -16,12 +16,13 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    true,
 )
 from sqlalchemy.dialects import mysql
 
 from polos.model.states import ENDED, Status
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 
 metadata = MetaData()
 
@@ -81,6 +82,10 @@ executions = Table(
     Column("lease_owner", Key),
     Column("lease_worker", Key),
     Column("lease_expires_at", BigInteger),
+    # Whether the death of the holder counts against the execution.
+    Column("lease_accountable", Boolean, nullable=False, server_default=true()),
+    # The steps that a suspect is in, as a JSON list.
+    Column("lease_steps", Text),
     CheckConstraint(f"status IN ({_all})", name="polos_ck_status"),
     CheckConstraint(
         f"({_ended} AND finished_at IS NOT NULL) OR (NOT {_ended} AND finished_at IS NULL)",

@@ -24,7 +24,16 @@ from polos.model.records import (
     WorkerReport,
 )
 from polos.model.settings import Settings
-from polos.store import cancelling, checkpoints, executions, outcomes, sweeping, waits, workers
+from polos.store import (
+    cancelling,
+    checkpoints,
+    executions,
+    outcomes,
+    recovery,
+    sweeping,
+    waits,
+    workers,
+)
 from polos.store.database import Database
 from polos.store.migrate import ensure_schema
 from polos.store.schema import executions as table
@@ -101,11 +110,28 @@ class SqlStore:
         return executions.ended(self.database, self.project_id, execution_ids)
 
     def claim(
-        self, execution_id: str, workflow_id: str, owner: Owner, lease: float
+        self,
+        execution_id: str,
+        workflow_id: str,
+        owner: Owner,
+        lease: float,
+        *,
+        accountable: bool = True,
     ) -> Claimed | None:
-        """Take the lease (seconds) of an execution that is queued or due; None where it is not."""
+        """Take the lease (seconds) of an execution that is queued or due; None where it is not.
+
+        Args:
+            accountable: whether it alone runs in that process, whose death then counts against it.
+        """
         return executions.claim(
-            self.database, self.project_id, execution_id, workflow_id, owner, lease, self._early
+            self.database,
+            self.project_id,
+            execution_id,
+            workflow_id,
+            owner,
+            lease,
+            self._early,
+            accountable=accountable,
         )
 
     def load(self, execution_id: str) -> tuple[tuple[Checkpoint, ...], tuple[Wait, ...]]:
@@ -261,7 +287,23 @@ class SqlStore:
 
     def reclaim(self, execution: Execution, token: str, max_recoveries: int) -> tuple[Hint, ...]:
         """Queue an execution whose worker is gone, or fail it after too many recoveries."""
-        return sweeping.reclaim(self.database, execution, token, max_recoveries)
+        return recovery.reclaim(self.database, execution, token, max_recoveries)
+
+    def hand_on(self, owner: str, execution_ids: Sequence[str]) -> tuple[Hint, ...]:
+        """Queue what a process still runs that has to end."""
+        return recovery.hand_on(self.database, owner, execution_ids)
+
+    def excuse(self, owner: str, execution_ids: Sequence[str]) -> None:
+        """Hold the death of a process that was told to end against nothing that it runs."""
+        recovery.excuse(self.database, owner, execution_ids)
+
+    def mark(self, execution_id: str, token: str, keys: Sequence[str], *, alone: bool) -> None:
+        """Note which steps a suspect is in, and whether it runs alone.
+
+        Raises:
+            LeaseLost: the token no longer holds the lease.
+        """
+        recovery.mark(self.database, execution_id, token, keys, alone=alone)
 
     def announced(self, execution_id: str) -> None:
         """Celery has stored the end, and sent what follows it."""
@@ -272,7 +314,7 @@ class SqlStore:
         execution = self.get(execution_id)
         if execution is None:
             return ()
-        return sweeping.give_up(self.database, execution, failure)
+        return recovery.give_up(self.database, execution, failure)
 
     def report(self, worker: WorkerReport) -> None:
         """Say that a worker lives, and what it could take."""

@@ -8,12 +8,10 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     ColumnElement,
-    Connection,
     Row,
     Select,
     bindparam,
     case,
-    func,
     literal,
     or_,
     select,
@@ -23,22 +21,17 @@ from sqlalchemy import (
 from polos.model.records import (
     ANYTHING,
     SECOND,
-    Checkpoint,
     Execution,
-    Failure,
     Hint,
-    Kind,
     Reach,
     Renewal,
     micros,
 )
-from polos.model.states import GIVE_UP, RECLAIM, WAKE, Status
+from polos.model.states import WAKE, Status
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import REDISPATCH_AFTER, REDISPATCH_CAP, change
-from polos.store.outcomes import end_in
-from polos.store.rows import execution_of, failure_bytes, hint_of
-from polos.store.schema import checkpoints
+from polos.store.rows import execution_of, hint_of
 from polos.store.schema import executions as table
 
 _DOUBLINGS = 6
@@ -134,20 +127,6 @@ _lost = select(table).where(
         table.c.lease_owner.in_(bindparam("dead", expanding=True)),
     ),
 )
-_reclaim = (
-    change(RECLAIM, recoveries=bindparam("count"), recovered_checkpoints=bindparam("done"))
-    .where(table.c.lease_token == bindparam("lost"))
-    .returning(table)
-)
-_give_up = (
-    change(GIVE_UP, failure=bindparam("the_failure"))
-    .where(table.c.lease_token == bindparam("lost"))
-    .returning(table.c.id)
-)
-_give_up_running = change(GIVE_UP, failure=bindparam("the_failure")).returning(table.c.id)
-_progress = select(func.count(), func.max(checkpoints.c.step_key)).where(
-    checkpoints.c.execution_id == bindparam("the_id")
-)
 _announced = (
     update(table)
     .where(table.c.id == bindparam("the_id"), table.c.unannounced)
@@ -238,38 +217,6 @@ def lost(
     return tuple((execution_of(row), row.lease_token) for row in rows)
 
 
-def reclaim(
-    database: Database, execution: Execution, token: str, max_recoveries: int
-) -> tuple[Hint, ...]:
-    """Queue an execution whose worker is gone, or fail it after too many recoveries in a row."""
-
-    def work(connection: Connection) -> tuple[Hint, ...]:
-        named: dict[str, Any] = {"the_id": execution.id, "lost": token}
-        done = connection.execute(_progress, named).one()[0]
-        before = connection.execute(
-            select(table.c.recovered_checkpoints).where(table.c.id == execution.id)
-        ).scalar_one()
-        stuck = execution.recoveries > 0 and before == done
-        count = execution.recoveries + 1 if stuck else 1
-        if count <= max_recoveries:
-            rows = connection.execute(_reclaim, named | {"count": count, "done": done}).all()
-            return tuple(hint_of(row, "worker lost") for row in rows)
-        failure = _poisoned(max_recoveries, done)
-        ending = Checkpoint("", Kind.CHILD, failure=failure)
-        values = named | {"the_failure": failure_bytes(failure)}
-        return end_in(connection, execution, _give_up, values, ending) or ()
-
-    return database.transaction(work)
-
-
-def give_up(database: Database, execution: Execution, failure: Failure) -> tuple[Hint, ...]:
-    """Fail a running execution, whoever holds its lease."""
-    values = {"the_id": execution.id, "the_failure": failure_bytes(failure)}
-    ending = Checkpoint("", Kind.CHILD, failure=failure)
-    hints = database.transaction(lambda it: end_in(it, execution, _give_up_running, values, ending))
-    return hints or ()
-
-
 def announced(database: Database, execution_id: str) -> None:
     """Celery has stored the end, and sent what follows it."""
     database.run(_announced, {"the_id": execution_id})
@@ -277,12 +224,3 @@ def announced(database: Database, execution_id: str) -> None:
 
 def _age(row: Row[Any]) -> int:
     return int(row.created_at)
-
-
-def _poisoned(max_recoveries: int, done: int) -> Failure:
-    return Failure(
-        f"its worker died {max_recoveries + 1} times in a row without a new checkpoint, after "
-        f"{done} of them; look for a crash or lack of memory in the step that follows, then start "
-        "it again",
-        "ExecutionPoisoned",
-    )

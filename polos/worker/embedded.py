@@ -113,7 +113,7 @@ class Polos(PolosClient):
             bound.app,
             self._slots,
             f"polos-{uuid4().hex[:8]}@{os.uname().nodename}",
-            bound.keeper.hand_back,
+            bound.hand_on,
             queues=self._queues(bound.app),
         )
         self._thread.start(_START_SECONDS)

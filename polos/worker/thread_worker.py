@@ -23,7 +23,7 @@ class ThreadWorker:
         app: the Celery app, with Polos bound to it.
         concurrency: how many executions run at once.
         hostname: its node name.
-        hand_back: stops what runs, so that other workers can go on with it.
+        hand_on: queues what runs, so that other workers can go on with it.
         queues: the queues that it consumes; the app's own where empty.
         on_exit: called when it has ended, by whatever reason.
     """
@@ -33,11 +33,11 @@ class ThreadWorker:
         app: Celery,
         concurrency: int,
         hostname: str,
-        hand_back: Callable[[], None],
+        hand_on: Callable[[], None],
         queues: Sequence[str] = (),
         on_exit: Callable[[], None] | None = None,
     ) -> None:
-        self._hand_back = hand_back
+        self._hand_on = hand_on
         self._ready = threading.Event()
         self._on_exit = on_exit
         self._app = app
@@ -74,7 +74,7 @@ class ThreadWorker:
         self._thread.join(timeout)
         if self._thread.is_alive():
             log.warning("executions still run after %g s; other workers go on with them", timeout)
-            self._hand_back()
+            self._hand_on()
             self._thread.join(timeout)
         if stop is None:
             state.should_stop = None

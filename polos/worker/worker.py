@@ -87,7 +87,7 @@ class Worker:
             bound.app,
             self._slots,
             f"polos-{uuid4().hex[:8]}@{os.uname().nodename}",
-            bound.keeper.hand_back,
+            bound.hand_on,
             queues=self._queues(bound),
             on_exit=lambda: _set_from_thread(loop, self._stopping),
         )
@@ -97,6 +97,7 @@ class Worker:
                 log.info("worker ready: %s", ", ".join(flow.id for flow in self._workflows))
                 await self._stopping.wait()
         finally:
+            bound.stopping.raise_()
             await asyncio.to_thread(thread.stop, _STOP_SECONDS)
             await asyncio.to_thread(bound.close)
             self._running = False
