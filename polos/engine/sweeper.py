@@ -28,6 +28,9 @@ _LEADERSHIP = 5.0
 # A worker counts as alive this long after its last report, in seconds.
 _WORKER_ALIVE = 10.0
 _BATCH = 500
+# Workflows without a worker are looked for so often, in seconds, and so many are named.
+_NAMING_INTERVAL = 10.0
+_MOST_NAMED = 20
 # An idle slot gets this many hints, so that it does not wait a second for each execution.
 _HINTS_PER_IDLE_SLOT = 4
 
@@ -55,7 +58,8 @@ class Sweeper:
         self._report = report
         self._contact_since: float | None = None
         self._alive: list[WorkerReport] = []
-        self._unserved: tuple[str, ...] = ()
+        self._named: set[str] = set()
+        self._name_at = 0.0
         self.pause = INTERVAL
 
     @property
@@ -103,7 +107,9 @@ class Sweeper:
             self.finish_cancelling,
             self.redispatch,
         )
-        return sent + sum(self._send(duty()) for duty in duties)
+        sent += sum(self._send(duty()) for duty in duties)
+        self.name_unserved()
+        return sent
 
     def wake_due(self) -> tuple[Hint, ...]:
         """Queue the waiting executions whose time has come, of workflows that a worker has."""
@@ -145,6 +151,24 @@ class Sweeper:
             if slots:
                 hints += self._store.redispatch(min(wanted, _BATCH), reach)
         return hints
+
+    def name_unserved(self) -> None:
+        """Say, once, which workflows have executions and no worker."""
+        if time.monotonic() < self._name_at:
+            return
+        self._name_at = time.monotonic() + _NAMING_INTERVAL
+        served = sorted({name for worker in self._alive for name in worker.workflows})
+        found = self._store.unserved(served, _MOST_NAMED)
+        for workflow_id, number, example in found:
+            if workflow_id not in self._named:
+                log.warning(
+                    "no worker has the workflow %r: %d executions wait for one, such as %s. Start "
+                    "a worker that imports it",
+                    workflow_id,
+                    number,
+                    example,
+                )
+        self._named = {workflow_id for workflow_id, _, _ in found}
 
     def _reclaim(self, dead: list[str], *, trust_expiry: bool) -> tuple[Hint, ...]:
         hints: tuple[Hint, ...] = ()

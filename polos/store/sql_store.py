@@ -305,6 +305,10 @@ class SqlStore:
         """
         recovery.mark(self.database, execution_id, token, keys, alone=alone)
 
+    def unserved(self, workflows: Sequence[str], most: int) -> tuple[tuple[str, int, str], ...]:
+        """Workflows with due executions that are not among those given."""
+        return sweeping.unserved(self.database, self.project_id, workflows, most)
+
     def announced(self, execution_id: str) -> None:
         """Celery has stored the end, and sent what follows it."""
         sweeping.announced(self.database, execution_id)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     case,
+    func,
     literal,
     or_,
     select,
@@ -127,6 +128,18 @@ _lost = select(table).where(
         table.c.lease_owner.in_(bindparam("dead", expanding=True)),
     ),
 )
+_unserved = (
+    select(table.c.workflow_id, func.count().label("number"), func.min(table.c.id).label("example"))
+    .where(
+        table.c.project_id == bindparam("project"),
+        _to_send,
+        _queued,
+        table.c.workflow_id.not_in(_workflows),
+    )
+    .group_by(table.c.workflow_id)
+    .order_by(table.c.workflow_id)
+    .limit(bindparam("most"))
+)
 _announced = (
     update(table)
     .where(table.c.id == bindparam("the_id"), table.c.unannounced)
@@ -215,6 +228,15 @@ def lost(
     named = {"project": project_id, "dead": list(dead), "grace": 0 if trust_expiry else _NEVER}
     rows = database.run(_lost, named)
     return tuple((execution_of(row), row.lease_token) for row in rows)
+
+
+def unserved(
+    database: Database, project_id: str, workflows: Sequence[str], most: int
+) -> tuple[tuple[str, int, str], ...]:
+    """Workflows with due executions that are not among ``workflows``: id, how many, one of them."""
+    named = {"project": project_id, "workflows": list(workflows), "most": most}
+    rows = database.run(_unserved, named)
+    return tuple((row.workflow_id, row.number, row.example) for row in rows)
 
 
 def announced(database: Database, execution_id: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from typing import Any
 
@@ -207,3 +209,29 @@ def _compute(execution: str) -> str:
 @workflow(id="accept-computing")
 async def computing(ctx: WorkflowContext) -> str:
     return await ctx.step.run("compute", _compute, ctx.execution_id)
+
+
+@workflow(id="accept-steps")
+async def steps(ctx: WorkflowContext, payload: dict) -> int:
+    """Plain steps of a given length, one after another."""
+    for number in range(payload["steps"]):
+        key = f"step{number}"
+        await ctx.step.run(key, timed, ctx.execution_id, key, payload["seconds"])
+    return payload["steps"]
+
+
+@workflow(id="accept-poison")
+async def poison(ctx: WorkflowContext) -> None:
+    await ctx.step.run("harmless", effect, ctx.execution_id, "harmless")
+    await ctx.step.run("fatal", fatal, ctx.execution_id)
+
+
+def timed(execution: str, step: str, seconds: float) -> None:
+    write(execution, step, "begin")
+    time.sleep(seconds)
+    write(execution, step, "end")
+
+
+def fatal(execution: str) -> None:
+    write(execution, "fatal", "begin")
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -147,6 +147,12 @@ def test_migrating_again_changes_nothing(fresh: Database) -> None:
     assert store.get("one") is not None
 
 
+def insert_as_0001(database: Database, execution_id: str) -> None:
+    columns = "id, project_id, workflow_id, status, payload, claims, created_at"
+    values = f"'{execution_id}', 'default', 'flow', 'queued', 'payload', 1, 1"
+    database.run(text(f"INSERT INTO polos_executions ({columns}) VALUES ({values})"))
+
+
 def test_each_migration_keeps_what_is_there(
     fresh: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,9 +160,7 @@ def test_each_migration_keeps_what_is_there(
     monkeypatch.setattr(migrate.command, "upgrade", lambda config, _: whole(config, "0001"))
     upgrade(fresh)
     assert found_schema(fresh) == "0001"
-    columns = "id, project_id, workflow_id, status, payload, claims, created_at"
-    values = "'old', 'default', 'flow', 'queued', 'payload', 1, 1"
-    fresh.run(text(f"INSERT INTO polos_executions ({columns}) VALUES ({values})"))
+    insert_as_0001(fresh, "old")
     monkeypatch.undo()
     upgrade(fresh)
     assert found_schema(fresh) == SCHEMA
@@ -164,11 +168,9 @@ def test_each_migration_keeps_what_is_there(
     claimed = claim(store, "old")
     assert claimed.execution.claims == 2
     store.checkpoint("old", claimed.token, [step("first")])
-    # As a worker of the older code writes, which names none of the newer columns.
-    fresh.run(
-        text(f"INSERT INTO polos_executions ({columns}) VALUES ({values.replace('old', 'n')})")
-    )
-    assert claim(store, "n").execution.claims == 2
+    # A worker of the older code names none of the newer columns.
+    insert_as_0001(fresh, "newer")
+    assert claim(store, "newer").execution.claims == 2
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(
