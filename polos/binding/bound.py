@@ -26,6 +26,7 @@ from polos.definition.handle import value_of
 from polos.definition.registry import Registry, registry
 from polos.definition.workflow import Workflow
 from polos.engine.company import Company
+from polos.engine.contact import Contact
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner
@@ -66,6 +67,7 @@ class Bound:
         self._to_announce: set[str] = set()
         self.stopping = SharedFlag()
         self.company = Company(stopping=self.stopping)
+        self._contact = Contact()
         self.slots = 0
         bound_app: Any = app
         bound_app.polos = self
@@ -83,7 +85,10 @@ class Bound:
         """Who keeps the leases of this process."""
         if self._keeper is None:
             self._keeper = Keeper(
-                self.store, self.settings.lease_seconds, spawn=start_native_thread
+                self.store,
+                self.settings.lease_seconds,
+                spawn=start_native_thread,
+                contact=self._contact,
             )
         return self._keeper
 
@@ -140,14 +145,16 @@ class Bound:
             if not request.get(HINT_HEADER):
                 self._insist(lambda: self._adopt(request, workflow_id, args, kwargs))
             owner = this_process(request.hostname or "")
+            runner = self._insist(lambda: self.runner)
             hop = in_native_thread(
-                lambda: self.runner.run(request.id, workflow_id, owner),
+                lambda: runner.run(request.id, workflow_id, owner),
                 self.slots,
             )
             if hop.refused:
                 return Delivery(refused=True)
             return self._insist(lambda: self._delivery(request.id, hop))
         except StoreUnavailable:
+            # It is away, and this worker ends.
             return Delivery(refused=True)
 
     def adopt_unknown(
@@ -206,7 +213,7 @@ class Bound:
 
     def _insist(self, ask: Callable[[], T]) -> T:
         """Wait for a database that is away, unless this worker ends."""
-        return self.keeper.contact.insist(ask, self.stopping)
+        return self._contact.insist(ask, self.stopping)
 
     def _open_store(self) -> SqlStore:
         return SqlStore.open(self.settings)

@@ -67,6 +67,7 @@ class Keeper:
         store: where leases are renewed.
         lease_seconds: how long a renewal holds; three are tried in that time.
         spawn: begins a thread; a daemon thread of ``threading`` where left out.
+        contact: hears whether the database can be reached.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Keeper:
         store: SqlStore,
         lease_seconds: float,
         spawn: Callable[[Callable[[], None]], None] | None = None,
+        contact: Contact | None = None,
     ) -> None:
         self._store = store
         self._lease_seconds = lease_seconds
@@ -83,7 +85,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._stopping = False
-        self.contact = Contact()
+        self.contact = contact or Contact()
 
     @contextmanager
     def holding(self, claimed: Claimed) -> Iterator[Lease]:

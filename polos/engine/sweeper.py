@@ -162,8 +162,8 @@ class Sweeper:
         for workflow_id, number, example in found:
             if workflow_id not in self._named:
                 log.warning(
-                    "no worker has the workflow %r: %d executions wait for one, such as %s. Start "
-                    "a worker that imports it",
+                    "no worker has the workflow %r; executions that wait for one: %d, such as %s. "
+                    "Start a worker that imports it",
                     workflow_id,
                     number,
                     example,
@@ -174,11 +174,12 @@ class Sweeper:
         hints: tuple[Hint, ...] = ()
         for execution, token in self._store.lost(dead, trust_expiry=trust_expiry):
             reclaimed = self._store.reclaim(execution, token, self._settings.max_recoveries)
-            log.warning(
-                "execution=%s workflow=%s: its worker is gone; another one takes it",
-                execution.id,
-                execution.workflow_id,
-            )
+            if any(hint.execution_id == execution.id for hint in reclaimed):
+                log.warning(
+                    "execution=%s workflow=%s: its worker is gone; another one takes it",
+                    execution.id,
+                    execution.workflow_id,
+                )
             hints += reclaimed
         return hints
 

@@ -149,8 +149,7 @@ def _poisoned(deaths: int, done: int, marked: str | None) -> Failure:
     elif marked:
         where = ", the last time outside of any step"
     return Failure(
-        f"its worker died {deaths} times in a row without a new checkpoint{where}, after {done} "
-        "checkpoints; look there for a crash or lack of memory, then start it again",
+        f"its worker died {deaths} times in a row without a new checkpoint{where} (checkpoints so "
+        f"far: {done}); look there for a crash or lack of memory, then start it again",
         "ExecutionPoisoned",
-        step_key=steps[0] if steps else "",
     )
