@@ -55,7 +55,7 @@ class Bound:
     def __init__(self, app: Celery, settings: Settings, known: Registry = registry) -> None:
         self.app = app
         self.settings = settings
-        self.dispatcher = CeleryDispatcher(app)
+        self.dispatcher = CeleryDispatcher(app, self._undelivered)
         self.client = DirectClient(
             settings.project_id, self._open_store, self.dispatcher, settings.deployment_id or None
         )
@@ -210,6 +210,12 @@ class Bound:
         if self._keeper is not None:
             self._keeper.stop()
         self.client.close()
+
+    def _undelivered(self, execution_ids: Sequence[str]) -> None:
+        try:
+            self.store.undelivered(execution_ids)
+        except StoreUnavailable as error:
+            log.debug("%s; the sweep sends these hints later", error)
 
     def _insist(self, ask: Callable[[], T]) -> T:
         """Wait for a database that is away, unless this worker ends."""

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Celery
@@ -30,10 +30,12 @@ class CeleryDispatcher:
 
     Args:
         app: whose broker, routes and message settings are used.
+        undelivered: hears of executions whose hints a broker that is away did not take.
     """
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, undelivered: Callable[[Sequence[str]], None]) -> None:
         self._app = app
+        self._undelivered = undelivered
         self._lock = threading.Lock()
         self._producers: Any = None
         self._pid = 0
@@ -43,15 +45,20 @@ class CeleryDispatcher:
     def dispatch(self, hints: Sequence[Hint]) -> int:
         """Publish hints; how many the broker took. The sweep sends the others again."""
         sent = 0
-        for hint in hints:
-            if time.monotonic() < self._away_until:
+        for number, hint in enumerate(hints):
+            taken = not self._is_resting() and self._publish(hint)
+            if not taken and self._is_resting():
+                self._undelivered([left.execution_id for left in hints[number:]])
                 break
-            sent += self._publish(hint)
+            sent += taken
         return sent
 
     def is_away(self) -> bool:
         """Whether the broker was out of reach when it was last asked."""
         return not self._in_contact
+
+    def _is_resting(self) -> bool:
+        return time.monotonic() < self._away_until
 
     def _publish(self, hint: Hint) -> bool:
         try:

@@ -305,6 +305,10 @@ class SqlStore:
         """
         recovery.mark(self.database, execution_id, token, keys, alone=alone)
 
+    def undelivered(self, execution_ids: Sequence[str]) -> None:
+        """The broker did not take the hints of these."""
+        sweeping.undelivered(self.database, execution_ids)
+
     def unserved(self, workflows: Sequence[str], most: int) -> tuple[tuple[str, int, str], ...]:
         """Workflows with due executions that are not among those given."""
         return sweeping.unserved(self.database, self.project_id, workflows, most)

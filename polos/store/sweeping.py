@@ -128,6 +128,11 @@ _lost = select(table).where(
         table.c.lease_owner.in_(bindparam("dead", expanding=True)),
     ),
 )
+_undelivered = (
+    update(table)
+    .where(table.c.id.in_(bindparam("ids", expanding=True)), _queued)
+    .values(dispatch_at=now_micros())
+)
 _unserved = (
     select(table.c.workflow_id, func.count().label("number"), func.min(table.c.id).label("example"))
     .where(
@@ -228,6 +233,11 @@ def lost(
     named = {"project": project_id, "dead": list(dead), "grace": 0 if trust_expiry else _NEVER}
     rows = database.run(_lost, named)
     return tuple((execution_of(row), row.lease_token) for row in rows)
+
+
+def undelivered(database: Database, execution_ids: Sequence[str]) -> None:
+    """The broker did not take these hints: they are due as soon as it is back."""
+    database.run(_undelivered, {"ids": list(execution_ids)})
 
 
 def unserved(

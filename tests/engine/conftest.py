@@ -12,6 +12,7 @@ import pytest
 from polos.definition.handle import value_of
 from polos.definition.registry import Registry, registry
 from polos.definition.workflow_class import Workflow
+from polos.engine.company import Company
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner
@@ -52,7 +53,11 @@ class Engine:
         self.hints = Hints()
         self.registry = Registry()
         self.keeper = Keeper(self.store, self.settings.lease_seconds)
-        self.runner = Runner(self.store, self.hints, self.registry, self.settings, self.keeper)
+        self.told_to_stop = False
+        self.company = Company(stopping=lambda: self.told_to_stop)
+        self.runner = Runner(
+            self.store, self.hints, self.registry, self.settings, self.keeper, self.company
+        )
 
     def add(self, *workflows: Workflow[Any, Any]) -> None:
         for workflow in workflows:
