@@ -45,7 +45,8 @@ class Journal:
         self.has_grown = False
         self.turn = claimed.execution.wakeups
         self.stored_waits = {wait.step_key: wait for wait in claimed.waits}
-        self.has_waits = bool(claimed.waits)
+        # Also of waits that are over: a death may have kept them from being deleted.
+        self.has_waits = claimed.execution.claims > 1
         self._recorded: dict[str, Checkpoint] = {}
         self._order: deque[str] = deque()
         self._remember(claimed.checkpoints)
