@@ -262,12 +262,14 @@ class StoreUnavailable(StoreError):
     Args:
         url: its URL, without the password.
         reason: what the driver said.
+        uncertain: whether something had been sent, which may have taken effect all the same.
     """
 
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(url, reason)
+    def __init__(self, url: str, reason: str, uncertain: bool = False) -> None:
+        super().__init__(url, reason, uncertain)
         self.url = url
         self.reason = reason
+        self.uncertain = uncertain
 
     def __str__(self) -> str:
         return (

@@ -71,7 +71,8 @@ class DirectClient:
         Raises:
             WorkflowNotFound: neither this process nor any worker knows the workflow.
             ExecutionExists: the chosen id is taken.
-            StoreUnavailable: the database can't be reached; nothing was started.
+            StoreUnavailable: the database can't be reached; nothing was started, unless the
+                error is ``uncertain``.
         """
         self._check_known(request.workflow_id)
         execution, fresh = self.store.start(self._new(request))

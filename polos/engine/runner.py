@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
+from uuid import uuid4
 
 from polos.codec import failure_of
 from polos.definition.context import SyncWorkflowContext, WorkflowContext
@@ -109,6 +111,8 @@ class Runner:
     def _claim(
         self, execution_id: str, workflow_id: str, owner: Owner, place: Solitude
     ) -> tuple[Claimed, StoreClock] | None:
+        token, tries = uuid4().hex, itertools.count()
+
         def ask() -> tuple[Claimed, StoreClock] | None:
             if self._company.stopping():
                 raise WorkerStopping
@@ -119,6 +123,8 @@ class Runner:
                 owner,
                 self._settings.lease_seconds,
                 accountable=place.alone,
+                token=token,
+                again=next(tries) > 0,
             )
             if claimed is None:
                 return None

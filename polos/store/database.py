@@ -105,7 +105,9 @@ class Database:
                 if conflict and tried < _TRIES:
                     pass
                 elif conflict or away:
-                    raise StoreUnavailable(self.url, _first_line(error)) from error
+                    raise StoreUnavailable(
+                        self.url, _first_line(error), _was_sent(error)
+                    ) from error
                 else:
                     raise
             time.sleep(random.random() * 0.01 * 2**tried)
@@ -215,6 +217,11 @@ def _is_away(error: DBAPIError) -> bool:
         return str(state).startswith(_AWAY_STATES)
     text = str(error.orig)
     return "SQL variables" not in text and "compound SELECT" not in text
+
+
+def _was_sent(error: DBAPIError) -> bool:
+    """Whether there was a connection: only an error of making one has neither of these."""
+    return error.statement is not None or error.connection_invalidated
 
 
 def _first_line(error: DBAPIError) -> str:

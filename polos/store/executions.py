@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import (
     BigInteger,
@@ -22,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from polos.errors import ExecutionExists
+from polos.errors import ExecutionExists, StoreUnavailable
 from polos.model.records import Claimed, Execution, Micros, NewExecution, Owner, micros
 from polos.model.states import CLAIM, ENDED, Status, Transition
 from polos.store.clock import now_micros
@@ -118,6 +117,9 @@ _claim = (
     )
     .returning(table, now_micros().label("claimed_at"))
 )
+_claimed_as = select(table, now_micros().label("claimed_at")).where(
+    table.c.id == bindparam("the_id"), table.c.lease_token == bindparam("token")
+)
 
 
 def insert_execution(
@@ -128,15 +130,23 @@ def insert_execution(
 
 
 def start(database: Database, new: NewExecution) -> tuple[Execution, bool]:
-    """Write a new execution, or find the one with its idempotency key."""
+    """Write a new execution, or find the one with its idempotency key.
+
+    One whose answer was lost is written again; its id tells whether the first try took effect.
+    """
     try:
-        rows = database.run(_insert_returning, new_values(new))
-    except IntegrityError:
-        existing = _same_idempotency_key(database, new)
-        if existing is None:
-            raise ExecutionExists(new.id) from None
-        return existing, False
-    return execution_of(rows[0]), True
+        return _start(database, new)
+    except StoreUnavailable as error:
+        if not error.uncertain:
+            raise
+    try:
+        found, fresh = _start(database, new)
+        return found, fresh or found.id == new.id
+    except ExecutionExists:
+        written = get(database, new.project_id, new.id)
+        if written is None or not _is_written(written, new):
+            raise
+        return written, True
 
 
 def get(database: Database, project_id: str, execution_id: str) -> Execution | None:
@@ -160,27 +170,46 @@ def claim(
     lease: float,
     early: float,
     *,
-    accountable: bool = True,
+    accountable: bool,
+    token: str,
+    again: bool,
 ) -> Claimed | None:
-    """Take the lease of an execution that is queued or due; one statement, one round trip."""
-    token = uuid4().hex
-    rows = database.run(
-        _claim,
-        {
-            "the_id": execution_id,
-            "project": project_id,
-            "workflow": workflow_id,
-            "token": token,
-            "owner": str(owner),
-            "worker": owner.worker,
-            "lease": micros(lease),
-            "early": micros(early),
-            "accountable": accountable,
-        },
-    )
+    """Take the lease of an execution that is queued or due; one statement, one round trip.
+
+    Args:
+        again: whether the answer to an earlier try under this token was lost; it may have won.
+    """
+    values = {
+        "the_id": execution_id,
+        "project": project_id,
+        "workflow": workflow_id,
+        "token": token,
+        "owner": str(owner),
+        "worker": owner.worker,
+        "lease": micros(lease),
+        "early": micros(early),
+        "accountable": accountable,
+    }
+    named = {"the_id": execution_id, "token": token}
+    rows = (database.run(_claimed_as, named) if again else ()) or database.run(_claim, values)
     if not rows:
         return None
     return Claimed(execution_of(rows[0]), token, Micros(rows[0].claimed_at))
+
+
+def _start(database: Database, new: NewExecution) -> tuple[Execution, bool]:
+    try:
+        rows = database.run(_insert_returning, new_values(new))
+    except IntegrityError:
+        existing = _same_idempotency_key(database, new)
+        if existing is None:
+            raise ExecutionExists(new.id) from None
+        return existing, False
+    return execution_of(rows[0]), True
+
+
+def _is_written(found: Execution, new: NewExecution) -> bool:
+    return (found.workflow_id, found.payload) == (new.workflow_id, new.payload)
 
 
 def _same_idempotency_key(database: Database, new: NewExecution) -> Execution | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import IntegrityError
@@ -117,11 +118,15 @@ class SqlStore:
         lease: float,
         *,
         accountable: bool = True,
+        token: str = "",
+        again: bool = False,
     ) -> Claimed | None:
         """Take the lease (seconds) of an execution that is queued or due; None where it is not.
 
         Args:
             accountable: whether it alone runs in that process, whose death then counts against it.
+            token: what holds the lease from then on; a new one where left out.
+            again: whether the answer to an earlier try under this token was lost.
         """
         return executions.claim(
             self.database,
@@ -132,6 +137,8 @@ class SqlStore:
             lease,
             self._early,
             accountable=accountable,
+            token=token or uuid4().hex,
+            again=again,
         )
 
     def load(self, execution_id: str) -> tuple[tuple[Checkpoint, ...], tuple[Wait, ...]]:

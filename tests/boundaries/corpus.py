@@ -1,0 +1,337 @@
+"""Workflows over all primitives, each the same on every run but for what the clock says.
+
+Effects go to the ledger under their step's key. Waits of 10 ms are slept in place and those of
+100 ms park, by the thresholds that the world sets; those of an hour are never seen to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from polos.definition.context import SyncWorkflowContext, WorkflowContext
+from polos.definition.workflow import workflow
+from polos.definition.workflow_class import Workflow
+from polos.errors import StepExecutionError
+from tests.acceptance.ledger import Ledger, async_effect, effect
+
+SHORT = 0.01
+PARKS = 0.1
+HOUR = 3600.0
+
+# Set by the world that runs them: what one heartbeat of its keeper is, and the ledger's reader.
+heartbeat: Callable[[], None] = lambda: None  # noqa: E731
+ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One workflow, and how it is run.
+
+    Attributes:
+        ordered: whether its completions always come in the same order.
+        horizon: with 0, waits are ended by the sweep alone; else by hints with a countdown.
+        cancelled: whether somebody cancels it as soon as it waits.
+        idempotency_key: what its client starts it with.
+    """
+
+    workflow: Workflow[Any, Any]
+    ordered: bool = True
+    horizon: float = 30.0
+    cancelled: bool = False
+    idempotency_key: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The workflow's id."""
+        return self.workflow.id
+
+
+def failing(execution: str, step: str, times: int) -> str:
+    """An effect that fails so many times, then gives a value."""
+    effect(execution, step)
+    if ledger.runs(execution)[step] <= times:
+        raise ConnectionError("not yet")
+    return "at last"
+
+
+def always_failing(execution: str, step: str) -> None:
+    effect(execution, step)
+    raise ValueError("never")
+
+
+@workflow(id="b_plain_steps")
+async def plain_steps(ctx: WorkflowContext) -> list[int]:
+    id_ = ctx.execution_id
+    first = await ctx.step.run("sync", effect, id_, "sync", 1)
+    second = await ctx.step.run("async", async_effect, id_, "async", first + 1)
+    third = await ctx.step.run("lambda", lambda: effect(id_, "lambda", second + 1))
+    return [first, second, third]
+
+
+@workflow(id="b_derived")
+async def derived(ctx: WorkflowContext) -> list[Any]:
+    uuid = await ctx.step.uuid("uuid")
+    moment = await ctx.step.now("now")
+    random = await ctx.step.random("random")
+    same = partial(effect, ctx.execution_id, "use", True, f"{uuid} {moment} {random}")
+    await ctx.step.run("use", same)
+    return [uuid, random, await ctx.step.uuid("last")]
+
+
+@workflow(id="b_many_derived")
+async def many_derived(ctx: WorkflowContext) -> list[Any]:
+    ids = [await ctx.step.uuid(f"u{number}") for number in range(60)]
+    return [ids, await ctx.step.run("step", effect, ctx.execution_id, "step", 1)]
+
+
+@workflow(id="b_retries_in_place")
+async def retries_in_place(ctx: WorkflowContext) -> str:
+    return await ctx.step.run("try", failing, ctx.execution_id, "try", 2, base_delay=SHORT)
+
+
+@workflow(id="b_retries_parked")
+async def retries_parked(ctx: WorkflowContext) -> str:
+    await ctx.step.run("before", effect, ctx.execution_id, "before")
+    return await ctx.step.run("try", failing, ctx.execution_id, "try", 2, base_delay=PARKS)
+
+
+@workflow(id="b_retries_exhausted")
+async def retries_exhausted(ctx: WorkflowContext) -> str:
+    id_ = ctx.execution_id
+    try:
+        await ctx.step.run("try", always_failing, id_, "try", max_retries=1, base_delay=SHORT)
+    except StepExecutionError as error:
+        return await ctx.step.run("instead", effect, id_, "instead", str(error))
+    return "not reached"
+
+
+@workflow(id="b_wait_in_place")
+async def wait_in_place(ctx: WorkflowContext) -> int:
+    await ctx.step.run("before", effect, ctx.execution_id, "before")
+    await ctx.step.wait_for("short", seconds=SHORT)
+    return await ctx.step.run("after", effect, ctx.execution_id, "after", 2)
+
+
+@workflow(id="b_wait_parked")
+async def wait_parked(ctx: WorkflowContext) -> int:
+    await ctx.step.uuid("unsaved")
+    await ctx.step.run("before", effect, ctx.execution_id, "before")
+    await ctx.step.random("unsaved too")
+    await ctx.step.wait_for("long", seconds=PARKS)
+    return await ctx.step.run("after", effect, ctx.execution_id, "after", 2)
+
+
+@workflow(id="b_wait_swept")
+async def wait_swept(ctx: WorkflowContext) -> int:
+    await ctx.step.wait_for("long", seconds=PARKS)
+    return await ctx.step.run("after", effect, ctx.execution_id, "after", 2)
+
+
+@workflow(id="b_wait_until")
+async def wait_until(ctx: WorkflowContext) -> int:
+    now = datetime.fromtimestamp(await ctx.step.now("now") / 1000, UTC)
+    await ctx.step.wait_until("due", now + timedelta(seconds=PARKS))
+    await ctx.step.wait_until("past", now)
+    return await ctx.step.run("after", effect, ctx.execution_id, "after", 2)
+
+
+@workflow(id="b_child")
+async def child(ctx: WorkflowContext) -> str:
+    await ctx.step.run("before", effect, ctx.execution_id, "before")
+    await ctx.step.wait_for("long", seconds=PARKS)
+    return await ctx.step.run("after", effect, ctx.execution_id, "after", "child")
+
+
+@workflow(id="b_quick_child")
+async def quick_child(ctx: WorkflowContext) -> str:
+    return await ctx.step.run("only", effect, ctx.execution_id, "only", "quick")
+
+
+@workflow(id="b_failing_child")
+async def failing_child(ctx: WorkflowContext) -> None:
+    await ctx.step.run("only", effect, ctx.execution_id, "only")
+    raise ValueError("the child fails")
+
+
+@workflow(id="b_endless_child")
+async def endless_child(ctx: WorkflowContext) -> None:
+    try:
+        await ctx.step.wait_for("endless", seconds=HOUR)
+    finally:
+        await ctx.step.run("clean", effect, ctx.execution_id, "clean")
+
+
+@workflow(id="b_invoke")
+async def invoke(ctx: WorkflowContext) -> list[str]:
+    await ctx.step.uuid("unsaved")
+    handle = await ctx.step.invoke("start", quick_child)
+    after = await ctx.step.run("after", effect, ctx.execution_id, "after", "parent")
+    return [handle.id, after]
+
+
+@workflow(id="b_invoke_and_wait")
+async def invoke_and_wait(ctx: WorkflowContext) -> list[str]:
+    found = await ctx.step.invoke_and_wait("child", child)
+    return [found, await ctx.step.run("after", effect, ctx.execution_id, "after", "parent")]
+
+
+@workflow(id="b_middle")
+async def middle(ctx: WorkflowContext) -> str:
+    found = await ctx.step.invoke_and_wait("lowest", quick_child)
+    return await ctx.step.run("after", effect, ctx.execution_id, "after", f"middle {found}")
+
+
+@workflow(id="b_three_deep")
+async def three_deep(ctx: WorkflowContext) -> str:
+    found = await ctx.step.invoke_and_wait("middle", middle)
+    return f"top {found}"
+
+
+@workflow(id="b_gathered_steps")
+async def gathered_steps(ctx: WorkflowContext) -> list[int]:
+    id_ = ctx.execution_id
+    steps = (ctx.step.run(f"s{n}", async_effect, id_, f"s{n}", n) for n in range(3))
+    return list(await asyncio.gather(*steps))
+
+
+@workflow(id="b_gathered_mixture")
+async def gathered_mixture(ctx: WorkflowContext) -> list[Any]:
+    id_ = ctx.execution_id
+
+    async def branch() -> int:
+        await ctx.step.wait_for("inner", seconds=2 * PARKS)
+        return await ctx.step.run("late", effect, id_, "late", 2)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(ctx.step.run("step", effect, id_, "step", 1)),
+            group.create_task(ctx.step.wait_for("timer", seconds=PARKS)),
+            group.create_task(ctx.step.invoke_and_wait("child", quick_child)),
+            group.create_task(branch()),
+        ]
+    return [task.result() for task in tasks]
+
+
+@workflow(id="b_first_one_wins")
+async def first_one_wins(ctx: WorkflowContext) -> list[str]:
+    contest = {
+        asyncio.create_task(ctx.step.wait_for("short", seconds=PARKS), name="short"),
+        asyncio.create_task(ctx.step.wait_for("endless", seconds=HOUR), name="endless"),
+        asyncio.create_task(ctx.step.invoke_and_wait("child", endless_child), name="child"),
+    }
+    done, pending = await asyncio.wait(contest, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    winners = sorted(task.get_name() for task in done)
+    await ctx.step.run("after", effect, ctx.execution_id, "after", None, str(winners))
+    await ctx.step.wait_for("again", seconds=PARKS)
+    return winners
+
+
+@workflow(id="b_as_completed")
+async def as_completed(ctx: WorkflowContext) -> list[str]:
+    id_, order = ctx.execution_id, []
+
+    async def branch(key: str, seconds: float) -> str:
+        await ctx.step.wait_for(f"wait {key}", seconds=seconds)
+        return await ctx.step.run(key, effect, id_, key, key)
+
+    waits = [branch("b", 2 * PARKS), branch("a", PARKS), branch("z", SHORT)]
+    for number, following in enumerate(asyncio.as_completed(waits)):
+        order.append(await following)
+        await ctx.step.run(f"seen {number}", effect, id_, f"seen {number}", None, str(order))
+    return sorted(order)
+
+
+@workflow(id="b_finally")
+async def finally_(ctx: WorkflowContext) -> int:
+    try:
+        await ctx.step.wait_for("long", seconds=PARKS)
+    finally:
+        await ctx.step.run("clean", effect, ctx.execution_id, "clean")
+    return 1
+
+
+@workflow(id="b_fails")
+async def fails(ctx: WorkflowContext) -> None:
+    await ctx.step.run("before", effect, ctx.execution_id, "before")
+    await ctx.step.uuid("unsaved")
+    raise ValueError("as it should")
+
+
+@workflow(id="b_child_fails")
+async def child_fails(ctx: WorkflowContext) -> str:
+    try:
+        await ctx.step.invoke_and_wait("child", failing_child)
+    except StepExecutionError as error:
+        return await ctx.step.run("caught", effect, ctx.execution_id, "caught", str(error))
+    return "not reached"
+
+
+@workflow(id="b_plain_function")
+def plain_function(ctx: SyncWorkflowContext) -> list[str]:
+    ctx.step.run("before", effect, ctx.execution_id, "before")
+    ctx.step.wait_for("long", seconds=PARKS)
+    found = ctx.step.invoke_and_wait("child", quick_child)
+    return [found, ctx.step.run("after", effect, ctx.execution_id, "after", "parent")]
+
+
+@workflow(id="b_cancelled")
+async def cancelled(ctx: WorkflowContext) -> None:
+    try:
+        await ctx.step.wait_for("endless", seconds=HOUR)
+    finally:
+        await ctx.step.run("clean", effect, ctx.execution_id, "clean")
+        await ctx.step.wait_for("settle", seconds=SHORT)
+        await ctx.step.run("report", async_effect, ctx.execution_id, "report")
+
+
+@workflow(id="b_family_cancelled")
+async def family_cancelled(ctx: WorkflowContext) -> None:
+    try:
+        await ctx.step.invoke_and_wait("child", endless_child)
+    finally:
+        await ctx.step.run("clean", effect, ctx.execution_id, "clean")
+
+
+@workflow(id="b_heartbeat")
+async def with_heartbeat(ctx: WorkflowContext) -> str:
+    await ctx.step.run("alive", lambda: heartbeat())
+    await ctx.step.wait_for("long", seconds=PARKS)
+    return await ctx.step.run("after", effect, ctx.execution_id, "after", "kept")
+
+
+SUBJECTS = {
+    subject.name: subject
+    for subject in (
+        Subject(plain_steps, idempotency_key="once"),
+        Subject(derived),
+        Subject(many_derived),
+        Subject(retries_in_place),
+        Subject(retries_parked),
+        Subject(retries_exhausted),
+        Subject(wait_in_place),
+        Subject(wait_parked),
+        Subject(wait_swept, horizon=0),
+        Subject(wait_until),
+        Subject(invoke),
+        Subject(invoke_and_wait),
+        Subject(three_deep),
+        Subject(gathered_steps, ordered=False),
+        Subject(gathered_mixture, ordered=False, horizon=0),
+        Subject(first_one_wins, ordered=False),
+        Subject(as_completed, ordered=False),
+        Subject(finally_),
+        Subject(fails),
+        Subject(child_fails),
+        Subject(plain_function),
+        Subject(cancelled, cancelled=True),
+        Subject(family_cancelled, cancelled=True, ordered=False),
+        Subject(with_heartbeat),
+    )
+}

@@ -1,0 +1,189 @@
+"""All of Polos in one process: a client, a worker with its keeper, and the sweep.
+
+The broker is a list that dies with the process: the harshest one, which forgets everything and
+redelivers nothing. So what goes on after a death goes on from the store alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from polos.client.direct import DirectClient
+from polos.codec import encode_payload
+from polos.definition.registry import registry
+from polos.engine.keeper import Keeper
+from polos.engine.owner import this_process
+from polos.engine.runner import Runner
+from polos.engine.sweeper import Sweeper
+from polos.errors import StoreUnavailable
+from polos.model.ports import StartRequest
+from polos.model.records import SECOND, Hint, WorkerReport
+from polos.model.settings import Settings
+from polos.model.states import Status
+from polos.store.database import Database
+from polos.store.sql_store import SqlStore
+from tests.boundaries import corpus
+from tests.boundaries.corpus import Subject
+from tests.boundaries.outside import Outside, is_busy, is_quiet
+from tests.boundaries.traps import Boundaries, BrokerAway
+
+ROOT = "11111111-1111-4111-8111-111111111111"
+OTHER = "22222222-2222-4222-8222-222222222222"
+THRESHOLD = 0.03
+_DEADLINE = 20.0
+_MANY = 4 * 1024 * 1024
+
+
+class Broker:
+    """Keeps hints until they are due."""
+
+    def __init__(self, boundaries: Boundaries) -> None:
+        self._boundaries = boundaries
+        self.hints: list[tuple[float, Hint]] = []
+
+    def dispatch(self, hints: Sequence[Hint]) -> int:
+        return sum(self._publish(hint) for hint in hints)
+
+    def is_away(self) -> bool:
+        return False
+
+    def take(self) -> Hint | None:
+        """The next hint that is due."""
+        for number, (due, hint) in enumerate(self.hints):
+            if due <= time.monotonic():
+                del self.hints[number]
+                return hint
+        return None
+
+    def _publish(self, hint: Hint) -> bool:
+        due = time.monotonic() + hint.countdown
+        try:
+            self._boundaries.cross("publish", lambda: self.hints.append((due, hint)), _away)
+        except BrokerAway:
+            return False
+        return True
+
+
+def _away() -> None:
+    raise BrokerAway
+
+
+class Stuck(Exception):
+    """Nothing goes on any more."""
+
+
+class World:
+    """Runs one subject to its end.
+
+    Args:
+        database: where its store is.
+        outside: looks at it without being counted.
+        subject: what is run.
+        boundaries: counts, and springs the trap.
+    """
+
+    def __init__(
+        self, database: Database, outside: Outside, subject: Subject, boundaries: Boundaries
+    ) -> None:
+        self.subject = subject
+        self.settings = Settings(
+            wait_threshold_seconds=THRESHOLD, countdown_horizon=subject.horizon, foreign_grace=1.0
+        )
+        self.store = SqlStore(database, early=THRESHOLD, horizon=subject.horizon)
+        self.broker = Broker(boundaries)
+        self.keeper = Keeper(self.store, self.settings.lease_seconds, spawn=lambda _: None)
+        self.runner = Runner(self.store, self.broker, registry, self.settings, self.keeper)
+        self.client = DirectClient("default", lambda: self.store, self.broker)
+        self.sweeper = Sweeper(lambda: self.store, self.broker, self.settings, self._report)
+        self.repairs = 0
+        self._outside = outside
+        self._owner = this_process("w1")
+        corpus.heartbeat = self._heartbeat
+
+    def start(self) -> None:
+        """Start the subject as its client does, again too where it can't know that it has."""
+        key = self.subject.idempotency_key
+        known = [row.id for row in self._outside.executions()]
+        if ROOT in known and key is None:
+            return
+        request = StartRequest(
+            self.subject.workflow.id,
+            encode_payload(None, _MANY),
+            execution_id=OTHER if ROOT in known else ROOT,
+            idempotency_key=key,
+        )
+        started = self._started(request)
+        assert started.id == ROOT, "an idempotency key started two executions"
+
+    def _started(self, request):
+        try:
+            return self.client.start(request)
+        except StoreUnavailable:
+            try:
+                return self.client.start(request)
+            except Exception:
+                return self.client.get(request.execution_id)
+
+    def finish(self) -> None:
+        """Go on until all is quiet."""
+        deadline = time.monotonic() + _DEADLINE
+        while not is_quiet(rows := self._outside.executions(), ROOT):
+            if time.monotonic() > deadline:
+                raise Stuck([(row.id, row.status) for row in rows])
+            self._go_on(rows)
+
+    def _go_on(self, rows: list[Any]) -> None:
+        hint = self.broker.take()
+        if hint is not None:
+            self._deliver(hint)
+            return
+        if self.subject.cancelled and self._is_to_be_cancelled(rows):
+            with suppress(StoreUnavailable):
+                self.client.cancel(ROOT)
+            return
+        hinted = {hint.execution_id for _, hint in self.broker.hints}
+        lost = [row for row in rows if is_busy(row) and row.id not in hinted]
+        if any(row.status != Status.WAITING.value and not row.cancel_descends for row in lost):
+            self.repairs += 1
+            self._sweep()
+        else:
+            self._wait(lost)
+
+    def _wait(self, unhinted: list[Any]) -> None:
+        """Until the next hint is due, or the sweep has something to do."""
+        moment = time.monotonic()
+        hints = [due - moment for due, _ in self.broker.hints]
+        waits = [
+            max(0.0, row.wake_at - row.now) / SECOND if row.wake_at else 0.0 for row in unhinted
+        ]
+        if not hints and not waits:
+            raise Stuck("neither a hint nor a wait is left")
+        time.sleep(max(0.0, min(hints + waits)))
+        if waits and min(waits) <= min(hints, default=min(waits)):
+            self._sweep()
+
+    def _sweep(self) -> None:
+        self._outside.let_time_pass(str(self._owner))
+        self.sweeper._contact_since = float("-inf")
+        self.sweeper.tick()
+
+    def _deliver(self, hint: Hint) -> None:
+        # As the task's door does: the hint is dropped, and the sweep sends another.
+        with suppress(StoreUnavailable):
+            self.runner.run(hint.execution_id, hint.workflow_id, self._owner)
+
+    def _is_to_be_cancelled(self, rows: list[Any]) -> bool:
+        [root] = [row for row in rows if row.id == ROOT]
+        busy = any(row.status in {Status.QUEUED.value, Status.RUNNING.value} for row in rows)
+        return root.status == Status.WAITING.value and not busy and not root.cancel_requested_at
+
+    def _heartbeat(self) -> None:
+        with suppress(StoreUnavailable):
+            self.keeper.heartbeat()
+
+    def _report(self) -> WorkerReport:
+        workflows = tuple(workflow.id for workflow in registry.all())
+        return WorkerReport("w1", str(self._owner), 8, 8, workflows=workflows)
