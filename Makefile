@@ -9,11 +9,15 @@ unexport PYTHONHOME PYTHONPATH
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: test demo bench lint ruff mypy pyright floors install clean
+.PHONY: test boundaries demo bench lint ruff mypy pyright floors install clean
 
 # Part of them: make test ARGS="tests/unit -k lease"
 test: $(INSTALLED)
 	$(BIN)/pytest -n 2 $(ARGS)
+
+# A crash at every boundary; `test` tries a slice of them.
+boundaries: $(INSTALLED)
+	BOUNDARIES=all $(BIN)/pytest -n 2 tests/boundaries $(ARGS)
 
 demo: $(INSTALLED)
 	cd examples/workflow_basics && ../../$(BIN)/python demo.py

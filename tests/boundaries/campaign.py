@@ -6,6 +6,7 @@ compiled. Each run is a fork of it: no interpreter starts.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -109,6 +110,9 @@ class Campaign:
         world.finish()
         thread_loop().loop.close()
         abandon_thread_loop()
+        # A collection would touch, and so copy, every page that the forks share.
+        gc.disable()
+        gc.freeze()
 
     def _reset(self) -> None:
         self._outside.empty()

@@ -36,6 +36,7 @@ class Subject:
         ordered: whether its completions always come in the same order.
         horizon: with 0, waits are ended by the sweep alone; else by hints with a countdown.
         cancelled: whether somebody cancels it as soon as it waits.
+        racing: keys whose checkpoint may come before or after the end of the execution.
         idempotency_key: what its client starts it with.
     """
 
@@ -43,6 +44,7 @@ class Subject:
     ordered: bool = True
     horizon: float = 30.0
     cancelled: bool = False
+    racing: frozenset[str] = frozenset()
     idempotency_key: str | None = None
 
     @property
@@ -331,7 +333,7 @@ SUBJECTS = {
         Subject(child_fails),
         Subject(plain_function),
         Subject(cancelled, cancelled=True),
-        Subject(family_cancelled, cancelled=True, ordered=False),
+        Subject(family_cancelled, cancelled=True, ordered=False, racing=frozenset({"child"})),
         Subject(with_heartbeat),
     )
 }

@@ -45,7 +45,10 @@ class Outside:
         run = self._database.run
         return Tables(
             {row.id: dict(row._mapping) for row in run(select(executions))},
-            {(row.execution_id, row.step_key): dict(row._mapping) for row in run(select(checkpoints))},
+            {
+                (row.execution_id, row.step_key): dict(row._mapping)
+                for row in run(select(checkpoints))
+            },
             {(row.execution_id, row.step_key): dict(row._mapping) for row in run(select(waits))},
         )
 

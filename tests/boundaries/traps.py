@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import psycopg
-import sqlite3
 from sqlalchemy import Engine
 
 T = TypeVar("T")

@@ -42,12 +42,11 @@ class Scene:
         return Counter((e.execution, e.step) for e in self.effects if e.phase == "begin")
 
 
-def judge(
-    subject: Subject, undisturbed: Scene, deaths: list[Scene], last: Scene
-) -> Iterator[str]:
+def judge(subject: Subject, undisturbed: Scene, deaths: list[Scene], last: Scene) -> Iterator[str]:
     """What is wrong; nothing where all is as it should be."""
     yield from _differences("execution", _executions(undisturbed), _executions(last))
-    yield from _differences("checkpoint", _checkpoints(undisturbed), _checkpoints(last))
+    expected, found = (_checkpoints(scene, subject.racing) for scene in (undisturbed, last))
+    yield from _differences("checkpoint", expected, found)
     yield from _differences("wait", _waits(undisturbed), _waits(last))
     if subject.ordered:
         yield from _differences("order of", _orders(undisturbed), _orders(last))
@@ -75,10 +74,15 @@ def _executions(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _checkpoints(scene: Scene) -> dict[tuple[str, str], Any]:
+def _checkpoints(scene: Scene, but: frozenset[str]) -> dict[tuple[str, str], Any]:
     return {
-        key: (row["kind"], None if row["kind"] == Kind.NOW else row["value"], _failure(row["failure"]))
+        key: (
+            row["kind"],
+            None if row["kind"] == Kind.NOW else row["value"],
+            _failure(row["failure"]),
+        )
         for key, row in scene.tables.checkpoints.items()
+        if row["step_key"] not in but
     }
 
 
@@ -114,7 +118,10 @@ def _unsettled(death: Scene, last: Scene) -> Iterator[str]:
         if last.tables.checkpoints.get(key) != row:
             yield f"checkpoint {key} changed after the death"
     for id_, row in death.tables.executions.items():
-        if row["status"] in ENDED and last.tables.executions[id_]["finished_at"] != row["finished_at"]:
+        if (
+            row["status"] in ENDED
+            and last.tables.executions[id_]["finished_at"] != row["finished_at"]
+        ):
             yield f"execution {id_} ended again after the death"
 
 
