@@ -247,6 +247,26 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Bid:
+    """A try to take the lease of an execution.
+
+    Attributes:
+        token: what is to hold the lease.
+        lease: for how many seconds.
+        accountable: whether it alone runs in that process, whose death then counts against it.
+        again: whether the answer to an earlier try under this token was lost; it may have won.
+    """
+
+    execution_id: str
+    workflow_id: str
+    owner: Owner
+    token: str
+    lease: float
+    accountable: bool = True
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
     """What the workers behind one broker may run; None means anything."""
 

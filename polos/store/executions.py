@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from polos.errors import ExecutionExists, StoreUnavailable
-from polos.model.records import Claimed, Execution, Micros, NewExecution, Owner, micros
+from polos.model.records import Bid, Claimed, Execution, Micros, NewExecution, micros
 from polos.model.states import CLAIM, ENDED, Status, Transition
 from polos.store.clock import now_micros
 from polos.store.database import Database
@@ -161,40 +161,26 @@ def ended(database: Database, project_id: str, ids: Sequence[str]) -> dict[str, 
     return {row.id: execution_of(row) for row in rows}
 
 
-def claim(
-    database: Database,
-    project_id: str,
-    execution_id: str,
-    workflow_id: str,
-    owner: Owner,
-    lease: float,
-    early: float,
-    *,
-    accountable: bool,
-    token: str,
-    again: bool,
-) -> Claimed | None:
-    """Take the lease of an execution that is queued or due; one statement, one round trip.
-
-    Args:
-        again: whether the answer to an earlier try under this token was lost; it may have won.
-    """
-    values = {
-        "the_id": execution_id,
-        "project": project_id,
-        "workflow": workflow_id,
-        "token": token,
-        "owner": str(owner),
-        "worker": owner.worker,
-        "lease": micros(lease),
-        "early": micros(early),
-        "accountable": accountable,
-    }
-    named = {"the_id": execution_id, "token": token}
-    rows = (database.run(_claimed_as, named) if again else ()) or database.run(_claim, values)
+def claim(database: Database, project_id: str, bid: Bid, early: float) -> Claimed | None:
+    """Take the lease of an execution that is queued or due; one statement, one round trip."""
+    named = {"the_id": bid.execution_id, "token": bid.token}
+    rows = database.run(_claimed_as, named) if bid.again else ()
+    rows = rows or database.run(
+        _claim,
+        named
+        | {
+            "project": project_id,
+            "workflow": bid.workflow_id,
+            "owner": str(bid.owner),
+            "worker": bid.owner.worker,
+            "lease": micros(bid.lease),
+            "early": micros(early),
+            "accountable": bid.accountable,
+        },
+    )
     if not rows:
         return None
-    return Claimed(execution_of(rows[0]), token, Micros(rows[0].claimed_at))
+    return Claimed(execution_of(rows[0]), bid.token, Micros(rows[0].claimed_at))
 
 
 def _start(database: Database, new: NewExecution) -> tuple[Execution, bool]:

@@ -12,6 +12,7 @@ from polos.errors import ExecutionExists, LeaseLost
 from polos.model.outcome import Outcome
 from polos.model.records import (
     ANYTHING,
+    Bid,
     Checkpoint,
     Claimed,
     Execution,
@@ -128,18 +129,8 @@ class SqlStore:
             token: what holds the lease from then on; a new one where left out.
             again: whether the answer to an earlier try under this token was lost.
         """
-        return executions.claim(
-            self.database,
-            self.project_id,
-            execution_id,
-            workflow_id,
-            owner,
-            lease,
-            self._early,
-            accountable=accountable,
-            token=token or uuid4().hex,
-            again=again,
-        )
+        bid = Bid(execution_id, workflow_id, owner, token or uuid4().hex, lease, accountable, again)
+        return executions.claim(self.database, self.project_id, bid, self._early)
 
     def load(self, execution_id: str) -> tuple[tuple[Checkpoint, ...], tuple[Wait, ...]]:
         """All checkpoints in their order, and the waits that have none yet."""
