@@ -79,8 +79,9 @@ class AttemptEffects:
         stored = self._journal.stored_waits.get(key)
         if stored is None or stored.due_at is None:
             # ``due`` counts from ``now()``, which may lag; what is added keeps it from being early.
+            started = clock.at_least()
             lag = clock.at_most() - clock.at_least()
-            stored = Wait(key, Kind.TIMER, Micros(due() + lag), started_at=clock.at_least())
+            stored = Wait(key, Kind.TIMER, Micros(due() + lag), started_at=started)
         assert stored.due_at is not None
         await self._branches.timer(stored, stored.due_at)
 
