@@ -139,6 +139,7 @@ class Attempt:
             self.cancel_wanted = self.branches.hold = True
 
     def _on_idle(self, timeout: float | None) -> float | None:
+        self.branches.busy = timeout == 0
         try:
             if self._advance():
                 return 0
@@ -151,6 +152,7 @@ class Attempt:
             return 0
 
     def _on_idle_leaving(self, timeout: float | None) -> float | None:
+        self.branches.busy = timeout == 0
         if not self._thread.tasks():
             self._loop.stop()
             return 0
@@ -194,7 +196,7 @@ class Attempt:
         if due is not None and due <= self.settings.wait_threshold_seconds:
             return min(bounds)
         foreign, grace = branches.foreign(), branches.grace_left()
-        if foreign and grace > 0:
+        if (foreign or branches.busy) and grace > 0:
             return min([*bounds, grace])
         if branches.awaits_outside and self.journal.changed_outside():
             self._adopt()

@@ -65,6 +65,8 @@ class Branches:
         self.sync_calls: deque[SyncCall] = deque()
         # Nothing new begins between the request to cancel and the cancellation.
         self.hold = False
+        # Callbacks are ready to run: a branch that looks blocked may be about to go on.
+        self.busy = False
         self._journal = journal
         self._clock = clock
         self._thread = thread
@@ -184,7 +186,7 @@ class Branches:
     def _replay_next(self) -> bool:
         key = self._journal.next_in_order()
         if key is not None and key not in self._replayed:
-            if self._replayed and self.foreign() and self.grace_left() > 0:
+            if self._replayed and (self.busy or self.foreign()) and self.grace_left() > 0:
                 # Its branch may be on its way, past something outside of steps.
                 return False
             key = self._journal.first_of(self._replayed)

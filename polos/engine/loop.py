@@ -26,6 +26,10 @@ class IdleSelector(selectors.BaseSelector):
         self._busy_turns = 0
         self.on_idle: OnIdle | None = None
 
+    def ask(self, on_idle: OnIdle | None) -> None:
+        """Ask this one before blocking, from now on."""
+        self.on_idle, self._busy_turns = on_idle, 0
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for files, unless ``on_idle`` has found something to do."""
         if self.on_idle is not None and self._is_idle(timeout):
@@ -67,11 +71,11 @@ class ThreadLoop:
 
     def run(self, on_idle: OnIdle) -> None:
         """Run until somebody calls ``loop.stop()``."""
-        self._selector.on_idle = on_idle
+        self._selector.ask(on_idle)
         try:
             self.loop.run_forever()
         finally:
-            self._selector.on_idle = None
+            self._selector.ask(None)
 
     def tasks(self) -> set[asyncio.Task[Any]]:
         """All tasks that have not ended."""
