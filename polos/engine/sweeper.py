@@ -7,10 +7,12 @@ holds the sweep's row runs them, once a second; beat is not needed.
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections import Counter
 from collections.abc import Callable
 
+from polos.engine.demand import Demand
 from polos.engine.owner import is_dead
 from polos.errors import StoreError
 from polos.model.ports import Dispatcher
@@ -31,8 +33,8 @@ _BATCH = 500
 # Workflows without a worker are looked for so often, in seconds, and so many are named.
 _NAMING_INTERVAL = 10.0
 _MOST_NAMED = 20
-# An idle slot gets this many hints, so that it does not wait a second for each execution.
-_HINTS_PER_IDLE_SLOT = 4
+# Hints that are sent again in one sweep: publishing more would hold up the other duties.
+_MOST_SENT_AGAIN = 1000
 
 
 class Sweeper:
@@ -61,6 +63,7 @@ class Sweeper:
         self._named: set[str] = set()
         self._name_at = 0.0
         self.pause = INTERVAL
+        self._demands: dict[Reach, Demand] = {}
 
     @property
     def _store(self) -> SqlStore:
@@ -141,16 +144,33 @@ class Sweeper:
 
     def redispatch(self) -> tuple[Hint, ...]:
         """Send hints again for executions that nobody claimed, as many as workers can take."""
+        wanted = self._wanted()
+        hints: tuple[Hint, ...] = ()
+        # Begun with another one each time, for none is to take all that one sweep may send.
+        for reach in random.sample(list(wanted), len(wanted)):
+            left = _MOST_SENT_AGAIN - len(hints)
+            if wanted[reach] and left:
+                found = self._store.redispatch(min(wanted[reach], left), reach)
+                self._demands[reach].sent((hint.execution_id for hint in found), time.monotonic())
+                hints += found
+        return hints
+
+    def _wanted(self) -> dict[Reach, int]:
+        """How many hints those workers can take that reach the same executions."""
         idle: Counter[Reach] = Counter()
         for worker in self._alive:
             idle[Reach(worker.workflows, worker.queues)] += worker.idle
-        hints: tuple[Hint, ...] = ()
-        for reach, slots in idle.items():
-            # While the broker is away one hint asks for it; the others keep their back-off.
-            wanted = 1 if self._dispatcher.is_away() else slots * _HINTS_PER_IDLE_SLOT
-            if slots:
-                hints += self._store.redispatch(min(wanted, _BATCH), reach)
-        return hints
+        self._demands = {reach: self._demands.get(reach, Demand()) for reach in idle}
+        if self._dispatcher.is_away():
+            # One hint asks for the broker; the others keep their back-off.
+            return {reach: min(1, slots) for reach, slots in idle.items()}
+        under_way = [id_ for demand in self._demands.values() for id_ in demand.under_way]
+        unclaimed = self._store.unclaimed(under_way) if under_way else frozenset[str]()
+        now = time.monotonic()
+        return {
+            reach: demand.wanted(idle[reach], unclaimed, now)
+            for reach, demand in self._demands.items()
+        }
 
     def name_unserved(self) -> None:
         """Say, once, which workflows have executions and no worker."""

@@ -267,6 +267,10 @@ class SqlStore:
         """Hints, oldest first, for executions that nobody claimed."""
         return sweeping.redispatch(self.database, self.project_id, most, reach)
 
+    def unclaimed(self, ids: Sequence[str]) -> frozenset[str]:
+        """Those for which a hint was sent again, and which nobody has claimed since."""
+        return sweeping.unclaimed(self.database, ids)
+
     def renew(self, leases: Sequence[tuple[str, str]], lease: float) -> tuple[Renewal, ...]:
         """Prolong leases, given as (execution id, token)."""
         return sweeping.renew(self.database, leases, lease)

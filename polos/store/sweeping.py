@@ -85,6 +85,11 @@ _redispatch = (
     )
     .returning(table)
 )
+_unclaimed = select(table.c.id).where(
+    table.c.id.in_(bindparam("ids", expanding=True)),
+    table.c.dispatch_at.is_not(None),
+    table.c.dispatches > 0,
+)
 _renew = (
     update(table)
     .where(
@@ -191,6 +196,11 @@ def redispatch(
     named = {"project": project_id, "most": most, **_reached(reach)}
     rows = database.run(_redispatch, named)
     return tuple(hint_of(row, "sent again") for row in sorted(rows, key=_age))
+
+
+def unclaimed(database: Database, ids: Sequence[str]) -> frozenset[str]:
+    """Those for which a hint was sent again, and which nobody has claimed since."""
+    return frozenset(row.id for row in database.run(_unclaimed, {"ids": list(ids)}))
 
 
 def renew(

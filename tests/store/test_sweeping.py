@@ -203,6 +203,25 @@ def test_a_claim_begins_the_back_off_anew(store: SqlStore) -> None:
     assert later == pytest.approx(micros(5), abs=CLOSE)
 
 
+def test_a_hint_sent_again_is_unclaimed_until_somebody_claims(store: SqlStore) -> None:
+    for name in ("one", "two", "three", "ended"):
+        store.start(new(name))
+    names = ["one", "two", "three", "ended", "nobody"]
+    assert store.unclaimed(names) == frozenset()
+    let_pass(store, 6)
+    store.redispatch(10)
+    assert store.unclaimed(names) == {"one", "two", "three", "ended"}
+    assert store.unclaimed(["one"]) == {"one"}
+    claimed = claim(store, "two")
+    assert store.unclaimed(names) == {"one", "three", "ended"}
+    # Handed back, it has a hint of its own again.
+    store.release("two", claimed.token)
+    assert store.unclaimed(names) == {"one", "three", "ended"}
+    ended = claim(store, "ended")
+    store.commit(ended.execution, ended.token, Completed(b"r"))
+    assert store.unclaimed(names) == {"one", "three"}
+
+
 def test_the_oldest_are_sent_first(store: SqlStore) -> None:
     order = [4, 0, 3, 1, 2, 9, 7, 8, 6, 5]
     for number in order:
