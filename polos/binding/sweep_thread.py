@@ -13,6 +13,7 @@ from celery import bootsteps, signals
 from celery.concurrency import prefork, solo
 from celery.worker import state
 
+from polos.binding.idle_slots import SAMPLE_EVERY, IdleSlots
 from polos.engine.owner import is_stopped, process, this_process
 from polos.engine.sweeper import Sweeper
 from polos.errors import ConfigurationError, SchemaError, StoreError, StoreUnavailable
@@ -33,6 +34,7 @@ class SweepThread:
         self._bound = bound
         self._worker = worker
         self._owner = str(this_process(worker.hostname))
+        self._idle = IdleSlots(worker)
         self._introduced: set[str] = set()
         self._limits_hit: deque[tuple[str, float]] = deque()
         self._stop = threading.Event()
@@ -73,8 +75,7 @@ class SweepThread:
                 self._sweeper.lose_contact(error)
             except Exception:
                 log.exception("a sweep failed; the next one is due in a second")
-            self._wake.wait(self._sweeper.pause)
-            self._wake.clear()
+            self._rest()
         try:
             self._sweeper.sign_off()
             self._signed_off.set()
@@ -89,6 +90,7 @@ class SweepThread:
             self._excuse()
             self._speak_for_children()
             self._wake.wait(_LOOK_AGAIN)
+            self._wake.clear()
         if self._running():
             log.warning(
                 "steps still run %g s after this worker was told to end; other workers get their "
@@ -108,6 +110,12 @@ class SweepThread:
         found = {str(process(pid)): ids for pid, ids in self._in_pool().items()}
         own = self._bound.held()
         return found | ({str(this_process()): own} if own else {})
+
+    def _rest(self) -> None:
+        end = time.monotonic() + self._sweeper.pause
+        while time.monotonic() < end and not self._wake.wait(SAMPLE_EVERY):
+            self._idle.sample()
+        self._wake.clear()
 
     def _fail_limited(self) -> None:
         while self._limits_hit:
@@ -141,13 +149,12 @@ class SweepThread:
         return found
 
     def _report(self) -> WorkerReport:
-        slots = int(self._worker.concurrency or 1)
         queues = tuple(sorted(self._worker.app.amqp.queues.consume_from))
         return WorkerReport(
             name=self._worker.hostname,
             owner=self._owner,
-            slots=slots,
-            idle=max(0, slots - len(state.reserved_requests)),
+            slots=self._idle.slots,
+            idle=self._idle.lately,
             queues=queues,
             workflows=tuple(sorted(self._bound.workflow_ids())),
             broker=_private_broker(self._worker.app),
