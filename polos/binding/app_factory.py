@@ -30,8 +30,6 @@ def make_app(settings: Settings, *, name: str = "polos") -> Celery:
         broker_transport_options=_transport_options() if embedded else {},
         broker_connection_retry_on_startup=True,
         task_default_queue=QUEUE,
-        # The store notices a dead pool process at once; its slot should be free soon, too.
-        worker_lost_wait=2.0,
         worker_prefetch_multiplier=1,
     )
     return app

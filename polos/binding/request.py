@@ -6,9 +6,17 @@ from typing import Any
 
 from celery.worker.request import Request
 
+from polos.binding.pool_watch import expect_loss_soon
+
 
 class PolosRequest(Request):
     """A request whose execution is free for others as soon as its pool process is gone."""
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """Celery's own handling; should the process die, its slot is to be free soon."""
+        super().on_accepted(pid, time_accepted)
+        if self._apply_result is not None:
+            expect_loss_soon(self._apply_result())
 
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False

@@ -14,6 +14,7 @@ from celery.concurrency import prefork, solo
 from celery.worker import state
 
 from polos.binding.idle_slots import SAMPLE_EVERY, IdleSlots
+from polos.binding.pool_watch import watch
 from polos.engine.owner import is_stopped, process, this_process
 from polos.engine.sweeper import Sweeper
 from polos.errors import ConfigurationError, SchemaError, StoreError, StoreUnavailable
@@ -200,6 +201,10 @@ class SweepStep(bootsteps.StartStopStep):
             log.error("%s; this worker goes on trying", error)
         self._thread = bound.sweep_thread = SweepThread(bound, parent)
         self._thread.start()
+
+    def register_with_event_loop(self, parent: Any, hub: Any) -> None:
+        """Sweep at once when a pool process dies."""
+        watch(parent.pool, hub, parent.app.polos.process_may_be_gone)
 
     def stop(self, parent: Any) -> None:
         """Stop sweeping."""

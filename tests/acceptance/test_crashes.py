@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from ast import literal_eval
 
 import psutil
@@ -50,6 +51,22 @@ def test_a_worker_survives_the_death_of_its_pool_process(
     assert handle.result_sync(60) == [0, 1, 2, 3]
     assert ledger.runs(handle.id) == FINISHED_ONCE
     assert survivor.running
+
+
+def test_one_slot_is_free_soon_after_each_death_of_its_process(
+    worker: Workers, client: PolosClient, ledger: Ledger
+) -> None:
+    """Left alone, Celery misses some of the deaths, and waits for ten seconds after each."""
+    worker("prefork", slots=1)
+    handle = flows.interrupted.start(client)
+    for death in range(1, 5):
+        begun = ledger.wait_for(handle.id, "slow", times=death)[-1]
+        killed = time.monotonic()
+        os.kill(begun.pid, signal.SIGKILL)
+        again = ledger.wait_for(handle.id, "slow", times=death + 1)[-1]
+        assert again.at - killed < 5
+    ledger.open_gate(handle.id)
+    assert handle.result_sync(60) == [0, 1, 2, 3]
 
 
 def test_what_an_effect_depended_on_is_the_same_after_a_crash(
