@@ -17,7 +17,7 @@ from polos.binding.idle_slots import SAMPLE_EVERY, IdleSlots
 from polos.binding.pool_watch import watch
 from polos.engine.owner import is_stopped, process, this_process
 from polos.engine.sweeper import Sweeper
-from polos.errors import ConfigurationError, SchemaError, StoreError, StoreUnavailable
+from polos.errors import ConfigurationError, PolosError, SchemaError, StoreError, StoreUnavailable
 from polos.model.records import Failure, WorkerReport
 
 log = logging.getLogger("polos.sweep")
@@ -187,6 +187,13 @@ class SweepStep(bootsteps.StartStopStep):
         # Before the pool forks.
         alone = issubclass(worker.pool_cls, prefork.TaskPool | solo.TaskPool)
         bound.company.slots = 1 if alone else bound.slots
+
+    def create(self, parent: Any) -> None:
+        """Open the store before the pool forks, else each of its processes has to."""
+        try:
+            parent.app.polos.store.known_workflows()
+        except PolosError as error:
+            log.debug("the store can't be opened yet: %s", error)
 
     def start(self, parent: Any) -> None:
         """Begin sweeping."""
