@@ -123,8 +123,15 @@ class SweepThread:
             execution_id, seconds = self._limits_hit[0]
             reason = f"it ran longer than its task's hard time limit of {seconds:g} s"
             failure = Failure(reason, "TimeLimitExceeded")
-            self._bound.dispatcher.dispatch(self._bound.store.give_up(execution_id, failure))
+            try:
+                hints = self._bound.store.give_up(execution_id, failure)
+            except StoreError:
+                raise  # it is tried again with the next sweep
+            except Exception:
+                log.exception("execution %s could not be failed: %s", execution_id, reason)
+                hints = ()
             self._limits_hit.popleft()
+            self._bound.dispatcher.dispatch(hints)
 
     def _introduce(self) -> None:
         known = set(self._bound.workflow_ids())

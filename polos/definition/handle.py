@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -190,10 +191,11 @@ def value_of(execution: Execution, result_type: Any = Any) -> Any:
         StepExecutionError: a step of it failed.
         WorkflowFailedError: it failed with anything else.
         ExecutionCancelledError: it was cancelled.
+        CodecError: its result can't be read.
         ValueError: it has not ended.
     """
     if execution.status is Status.COMPLETED:
-        return None if execution.result is None else decode_result(execution.result, result_type)
+        return _result(execution, lambda data: decode_result(data, result_type))
     if execution.status is Status.CANCELLED:
         raise ExecutionCancelledError(execution.id)
     if execution.status is not Status.FAILED:
@@ -201,6 +203,15 @@ def value_of(execution: Execution, result_type: Any = Any) -> Any:
             f"execution {execution.id} is {execution.status}: it has no result yet; wait for it"
         )
     raise error_of(execution.failure or Failure("no reason was kept", ""), execution.id)
+
+
+def _result(execution: Execution, read: Callable[[bytes], Any]) -> Any:
+    try:
+        return None if execution.result is None else read(execution.result)
+    except CodecError as error:
+        raise CodecError(
+            f"the result of execution {execution.id} can't be read: {error}"
+        ) from error
 
 
 def decode_result(data: bytes, result_type: Any) -> Any:
@@ -242,10 +253,7 @@ def snapshot(execution: Execution) -> dict[str, Any]:
 
 
 def _plain_result(execution: Execution) -> Any:
-    if execution.result is None:
-        return None
-    value = codec.decode(execution.result, lenient=True)
-    return codec.plain(value)
+    return codec.plain(_result(execution, lambda data: codec.decode(data, lenient=True)))
 
 
 def _iso(moment: Micros | None) -> str | None:

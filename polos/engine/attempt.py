@@ -21,7 +21,7 @@ from polos.engine.signals import (
     is_own_exit,
 )
 from polos.engine.suspicion import Suspicion
-from polos.errors import StepExecutionError
+from polos.errors import CodecError, StepExecutionError
 from polos.model.outcome import Parked
 from polos.model.records import Checkpoint
 from polos.model.settings import Settings
@@ -257,10 +257,14 @@ def value_of(row: Checkpoint, hint: Any = Any) -> Any:
 
     Raises:
         StepExecutionError: it holds an error.
+        CodecError: it holds what this code can't read.
     """
     if row.failure is not None:
         failure = row.failure
         raise StepExecutionError(
             failure.reason, row.step_key, failure.attempts or row.attempts, failure.error_type
         )
-    return None if row.value is None else decode(row.value, hint)
+    try:
+        return None if row.value is None else decode(row.value, hint)
+    except CodecError as error:
+        raise CodecError(f"what is kept of step {row.step_key!r} can't be read: {error}") from error

@@ -96,7 +96,7 @@ class Sweeper:
     def _tick(self) -> int:
         report = self._report()
         self._store.report(report)
-        sent = self._send(self.reclaim_dead())
+        sent = self._send(self._alone(self.reclaim_dead))
         # Each broker has a sweep of its own: hints of one don't reach the workers of another.
         if not self._store.lead(f"sweep {report.broker}".strip(), report.owner, _LEADERSHIP):
             return sent
@@ -109,10 +109,19 @@ class Sweeper:
             self.reclaim_expired,
             self.finish_cancelling,
             self.redispatch,
+            self.name_unserved,
         )
-        sent += sum(self._send(duty()) for duty in duties)
-        self.name_unserved()
-        return sent
+        return sent + sum(self._send(self._alone(duty)) for duty in duties)
+
+    def _alone(self, duty: Callable[[], tuple[Hint, ...]]) -> tuple[Hint, ...]:
+        """Do one duty; what is wrong with it does not keep the others from being done."""
+        try:
+            return duty()
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("the sweep's duty %s failed", duty.__name__)
+            return ()
 
     def wake_due(self) -> tuple[Hint, ...]:
         """Queue the waiting executions whose time has come, of workflows that a worker has."""
@@ -172,10 +181,10 @@ class Sweeper:
             for reach, demand in self._demands.items()
         }
 
-    def name_unserved(self) -> None:
+    def name_unserved(self) -> tuple[Hint, ...]:
         """Say, once, which workflows have executions and no worker."""
         if time.monotonic() < self._name_at:
-            return
+            return ()
         self._name_at = time.monotonic() + _NAMING_INTERVAL
         served = sorted({name for worker in self._alive for name in worker.workflows})
         found = self._store.unserved(served, _MOST_NAMED)
@@ -189,11 +198,18 @@ class Sweeper:
                     example,
                 )
         self._named = {workflow_id for workflow_id, _, _ in found}
+        return ()
 
     def _reclaim(self, dead: list[str], *, trust_expiry: bool) -> tuple[Hint, ...]:
         hints: tuple[Hint, ...] = ()
         for execution, token in self._store.lost(dead, trust_expiry=trust_expiry):
-            reclaimed = self._store.reclaim(execution, token, self._settings.max_recoveries)
+            try:
+                reclaimed = self._store.reclaim(execution, token, self._settings.max_recoveries)
+            except StoreError:
+                raise
+            except Exception:
+                log.exception("execution %s can't be taken from its lost worker", execution.id)
+                continue
             if any(hint.execution_id == execution.id for hint in reclaimed):
                 log.warning(
                     "execution=%s workflow=%s: its worker is gone; another one takes it",

@@ -18,6 +18,8 @@ Micros = NewType("Micros", int)
 SECOND = 1_000_000
 # So many deaths in a row without a new checkpoint make an execution a suspect.
 SUSPECT = 2
+# Above the kernel's largest, 2 ** 22.
+_PIDS = 2**31
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -243,7 +245,10 @@ class Owner:
     def parse(cls, text: str) -> Owner:
         """The owner that ``str`` gave; raises ValueError on anything else."""
         boot_id, pid_namespace, pid, started = text.split("/")
-        return cls(boot_id, pid_namespace, int(pid), int(started))
+        owner = cls(boot_id, pid_namespace, int(pid), int(started))
+        if not 0 < owner.pid < _PIDS:
+            raise ValueError(f"{pid} can't be a process's id")
+        return owner
 
 
 @dataclass(frozen=True, slots=True)

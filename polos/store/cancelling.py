@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from polos.errors import StoreError
 from polos.model.records import Checkpoint, Hint, Kind
 from polos.model.states import CANCEL, ENDED, Status
 from polos.store.clock import now_micros
@@ -14,6 +16,8 @@ from polos.store.executions import change
 from polos.store.outcomes import cancelled, end_in, lock, wake
 from polos.store.rows import execution_of
 from polos.store.schema import executions as table
+
+log = logging.getLogger("polos.store")
 
 _cancel_unclaimed = (
     change(CANCEL, cancel_descends=True).where(table.c.claims == 0).returning(table.c.id)
@@ -72,7 +76,12 @@ def finish_descents(database: Database, project_id: str, most: int) -> tuple[Hin
     """Go on where cancelling downwards was broken off."""
     hints: tuple[Hint, ...] = ()
     for row in database.run(_descending, {"project": project_id, "most": most}):
-        hints += descend(database, project_id, row.id)
+        try:
+            hints += descend(database, project_id, row.id)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("cancelling the children of execution %s failed", row.id)
     return hints
 
 

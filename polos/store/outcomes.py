@@ -134,8 +134,7 @@ def tell_parent(
     """Complete the wait of a parent, whose row is locked, for a child that ends now."""
     key = child.parent_step_key or ""
     # A later statement than the lock: its snapshot must not be older.
-    wait = waits.find(connection, parent.id, key)
-    if wait is not None and wait.target_id == child.id:
+    if waits.target_of(connection, parent.id, key) == child.id:
         failure = ending.failure and replace(ending.failure, step_key=key, attempts=1, traceback="")
         row = replace(
             ending,

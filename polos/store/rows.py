@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from polos.codec import decode_failure, encode_failure
+from polos.errors import CodecError
 from polos.model.records import (
     Checkpoint,
     Execution,
@@ -51,8 +52,12 @@ SAME_NAME = (
 
 
 def failure_of(data: bytes | None) -> Failure | None:
-    """The stored failure, if there is one."""
-    return None if data is None else decode_failure(data)
+    """The stored failure, if there is one; of one that is damaged, that."""
+    try:
+        return None if data is None else decode_failure(data)
+    except CodecError as error:
+        # Rows are read many at a time: one of them must not hide the others.
+        return Failure(f"it failed, and the reason can't be read: {error}", "CodecError")
 
 
 def failure_bytes(failure: Failure | None) -> bytes | None:
@@ -86,11 +91,22 @@ def hint_of(row: Row[Any], reason: str, countdown: float = 0.0) -> Hint:
     )
 
 
+def _kind(row: Row[Any]) -> Kind:
+    try:
+        return Kind(row.kind)
+    except ValueError:
+        known = ", ".join(sorted(Kind))
+        raise CodecError(
+            f"step {row.step_key!r} is kept as one of the unknown kind {row.kind!r}; this code "
+            f"knows {known}. A newer release may have written it"
+        ) from None
+
+
 def checkpoint_of(row: Row[Any]) -> Checkpoint:
     """The record of a row of ``polos_checkpoints``."""
     return Checkpoint(
         step_key=row.step_key,
-        kind=Kind(row.kind),
+        kind=_kind(row),
         turn=row.turn,
         position=row.position,
         value=row.value,
@@ -105,7 +121,7 @@ def wait_of(row: Row[Any]) -> Wait:
     """The record of a row of ``polos_waits``."""
     return Wait(
         step_key=row.step_key,
-        kind=Kind(row.kind),
+        kind=_kind(row),
         due_at=row.due_at,
         target_id=row.target_id,
         attempts=row.attempts,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -26,10 +28,30 @@ SCHEMA = "0002"
 
 metadata = MetaData()
 
+
+class AnyBytes(LargeBinary):
+    """Bytes, also where SQLite holds text, which it takes in any column.
+
+    The driver's own type raises then, and hides all the other rows of the query.
+    """
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Any:
+        """Makes bytes of what the driver gives."""
+        return _as_bytes
+
+
+def _as_bytes(value: Any) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    return str(value).encode("utf-8", "surrogatepass")
+
+
 # Ids and keys compare byte for byte; MySQL's default collations do not.
 _binary = mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
 Key = String(255).with_variant(_binary, "mysql", "mariadb")
-Blob = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+Blob = AnyBytes().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 
 
 def _one_of(statuses: frozenset[Status]) -> str:

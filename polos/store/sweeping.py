@@ -55,17 +55,26 @@ def _some(*conditions: ColumnElement[bool]) -> Select[Any]:
     return select(chosen.cte("chosen").c.id)
 
 
+# All that a hint and the order of hints need; payloads and results may be large.
+_hinted = (
+    table.c.id,
+    table.c.workflow_id,
+    table.c.queue,
+    table.c.priority,
+    table.c.celery_options,
+    table.c.created_at,
+)
 _to_send = table.c.dispatch_at <= now_micros()
 _waiting = table.c.status == Status.WAITING.value
 _queued = table.c.status == Status.QUEUED.value
 _near = table.c.wake_at <= now_micros() + bindparam("early")
 
-_wake_due = change(WAKE, which=table.c.id.in_(_some(_to_send, _waiting, _near))).returning(table)
+_wake_due = change(WAKE, which=table.c.id.in_(_some(_to_send, _waiting, _near))).returning(*_hinted)
 _send_ahead = (
     update(table)
     .where(table.c.id.in_(_some(_to_send, _waiting, ~_near)))
     .values(dispatch_at=table.c.wake_at + SECOND)
-    .returning(table, (table.c.wake_at - now_micros()).label("ahead"))
+    .returning(*_hinted, (table.c.wake_at - now_micros()).label("ahead"))
 )
 _in_queues = or_(
     bindparam("any_queue", type_=Boolean),
@@ -83,7 +92,7 @@ _redispatch = (
             else_=literal(REDISPATCH_AFTER).bitwise_lshift(table.c.dispatches),
         ),
     )
-    .returning(table)
+    .returning(*_hinted)
 )
 _unclaimed = select(table.c.id).where(
     table.c.id.in_(bindparam("ids", expanding=True)),
@@ -122,7 +131,11 @@ _renew_owner = (
 )
 _owners = (
     select(table.c.lease_owner)
-    .where(table.c.project_id == bindparam("project"), table.c.lease_expires_at.is_not(None))
+    .where(
+        table.c.project_id == bindparam("project"),
+        table.c.lease_expires_at.is_not(None),
+        table.c.lease_owner.is_not(None),
+    )
     .distinct()
 )
 _lost = select(table).where(

@@ -25,7 +25,7 @@ _all = (
         .exists()
     )
 )
-_one = select(waits).where(
+_target = select(waits.c.target_id).where(
     waits.c.execution_id == bindparam("the_id"), waits.c.step_key == bindparam("key")
 )
 _insert: dict[str, Executable] = {
@@ -44,10 +44,11 @@ def load(database: Database, execution_id: str) -> tuple[Wait, ...]:
     return tuple(wait_of(row) for row in database.run(_all, {"the_id": execution_id}))
 
 
-def find(connection: Connection, execution_id: str, step_key: str) -> Wait | None:
-    """The wait of one key."""
-    row = connection.execute(_one, {"the_id": execution_id, "key": step_key}).one_or_none()
-    return None if row is None else wait_of(row)
+def target_of(connection: Connection, execution_id: str, step_key: str) -> str | None:
+    """The child that the wait of one key is for."""
+    named = {"the_id": execution_id, "key": step_key}
+    target: str | None = connection.execute(_target, named).scalar_one_or_none()
+    return target
 
 
 def add(connection: Connection, execution_id: str, rows: Sequence[Wait]) -> None:

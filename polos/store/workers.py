@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Connection, Executable, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Executable, Row, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -13,6 +15,8 @@ from polos.model.records import WorkerReport, micros
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.schema import leaders, workers, workflows
+
+log = logging.getLogger("polos.store")
 
 _seen = (
     update(workers)
@@ -102,17 +106,24 @@ def sign_off(database: Database, project_id: str, name: str, holder: str) -> Non
 def alive(database: Database, project_id: str, within: float) -> tuple[WorkerReport, ...]:
     """The workers that reported within so many seconds."""
     rows = database.run(_alive, {"project": project_id, "within": micros(within)})
-    return tuple(
-        WorkerReport(
-            name=row.name,
-            owner=row.owner,
-            slots=row.slots,
-            idle=row.idle,
-            queues=tuple(json.loads(row.queues)),
-            workflows=tuple(json.loads(row.workflows)),
-            broker=row.broker,
-        )
-        for row in rows
+    return tuple(filter(None, map(_report_of, rows)))
+
+
+def _report_of(row: Row[Any]) -> WorkerReport | None:
+    """A worker's report; None where it can't be read: the others must still be seen."""
+    try:
+        queues, workflow_ids = (tuple(json.loads(text)) for text in (row.queues, row.workflows))
+    except (TypeError, ValueError) as error:
+        log.error("what worker %s reported can't be read: %s", row.name, error)
+        return None
+    return WorkerReport(
+        name=row.name,
+        owner=row.owner,
+        slots=row.slots,
+        idle=row.idle,
+        queues=queues,
+        workflows=workflow_ids,
+        broker=row.broker,
     )
 
 

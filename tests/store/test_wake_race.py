@@ -109,7 +109,9 @@ def test_a_wake_from_a_snapshot_older_than_its_lock_would_be_lost(
         return locked
 
     monkeypatch.setattr(outcomes, "lock", lock_and_find)
-    monkeypatch.setattr(outcomes.waits, "find", lambda *_: found[0] if found else None)
+    monkeypatch.setattr(
+        outcomes.waits, "target_of", lambda *_: found[0].target_id if found else None
+    )
     store = postgres_store
     parent, child = strangers(store)
     with held(store.database, lambda: park(store, parent, FOR_CHILD)) as parking:
