@@ -15,7 +15,7 @@ from polos.binding.consumer_step import ConsumerStep
 from polos.binding.delivery import Delivery
 from polos.binding.dispatcher import CeleryDispatcher
 from polos.binding.gevent_pool import in_native_thread, start_native_thread
-from polos.binding.kept_options import keep
+from polos.binding.kept_options import check_execution, keep, known_priority
 from polos.binding.names import HINT_HEADER
 from polos.binding.shared_flag import SharedFlag
 from polos.binding.sweep_thread import SweepStep, SweepThread
@@ -30,7 +30,7 @@ from polos.engine.contact import Contact
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner
-from polos.errors import ExecutionExists, PolosError, StoreUnavailable
+from polos.errors import ExecutionExists, InvalidPayload, PolosError, StoreUnavailable
 from polos.model.outcome import Cancelled, Completed, Failed, Parked
 from polos.model.ports import StartRequest
 from polos.model.records import Execution, Hint
@@ -104,6 +104,7 @@ class Bound:
                     self.settings,
                     self.keeper,
                     self.company,
+                    check_execution,
                 )
         return self._runner
 
@@ -152,7 +153,7 @@ class Bound:
             )
             if hop.refused:
                 return Delivery(refused=True)
-            return self._insist(lambda: self._delivery(request.id, hop))
+            return self._insist(lambda: self._delivery(request.id, workflow_id, hop))
         except StoreUnavailable:
             # It is away, and this worker ends.
             return Delivery(refused=True)
@@ -232,12 +233,23 @@ class Bound:
     ) -> None:
         """Write the execution that a program without Polos started by a plain message."""
         options = request.as_execution_options() | dict(request.delivery_info or {})
-        options["queue"] = self._queue_of(options.pop("exchange", ""), options["routing_key"])
-        start = self._request(workflow_id, args, kwargs, request.id, options)
+        options["queue"] = self._queue_of(
+            options.pop("exchange", ""), options.pop("routing_key", "")
+        )
+        options["priority"] = known_priority(options.get("priority"))
         try:
+            start = self._request(workflow_id, args, kwargs, request.id, options)
             self.client.start(replace(start, dispatch=False))
         except ExecutionExists:
             log.debug("execution %s is stored already", request.id)
+        except (TypeError, ValueError) as error:
+            if self.store.get(request.id) is not None:
+                # Whoever sent this, the execution of that id is not to blame.
+                log.error("a message with the id of execution %s: %s", request.id, error)
+                return
+            if isinstance(error, PolosError):
+                raise
+            raise InvalidPayload(str(error)) from error
 
     def _queue_of(self, exchange: str, routing_key: str) -> str | None:
         """The queue that a message came by; None where several or none fit."""
@@ -273,10 +285,10 @@ class Bound:
             delay_seconds=_delay(options, self.app),
         )
 
-    def _delivery(self, execution_id: str, hop: Hop) -> Delivery:
+    def _delivery(self, execution_id: str, workflow_id: str, hop: Hop) -> Delivery:
         if isinstance(hop.outcome, Parked):
             return Delivery(waiting=hop.outcome.reason)
-        ended = self._ended(execution_id, hop)
+        ended = self._ended(execution_id, workflow_id, hop)
         if ended is None:
             return Delivery(dropped=True)
         if ended.known_to_celery:
@@ -287,12 +299,14 @@ class Bound:
         except PolosError as error:
             return Delivery(error=error)
 
-    def _ended(self, execution_id: str, hop: Hop) -> Execution | None:
+    def _ended(self, execution_id: str, workflow_id: str, hop: Hop) -> Execution | None:
         """The end that Celery is to be told; None where it is none of this message's business."""
         if hop.execution is None:
             # An end whose announcement a crash prevented is told again.
             stored = self.store.get(execution_id)
-            return stored if stored is not None and stored.unannounced else None
+            _say_if_strange(execution_id, workflow_id, stored)
+            same = stored is not None and stored.workflow_id == workflow_id
+            return stored if same and stored is not None and stored.unannounced else None
         match hop.outcome:
             case Completed(result):
                 return replace(hop.execution, status=Status.COMPLETED, result=result)
@@ -302,6 +316,19 @@ class Bound:
                 return replace(hop.execution, status=Status.CANCELLED)
             case _:
                 return None
+
+
+def _say_if_strange(execution_id: str, workflow_id: str, stored: Execution | None) -> None:
+    """Name a message for what is not there, or is another workflow's; it is dropped."""
+    if stored is None:
+        log.error("a message for execution %s, which is not stored, is dropped", execution_id)
+    elif stored.workflow_id != workflow_id:
+        log.error(
+            "a message for execution %s as one of workflow %s is dropped: it is one of %s",
+            execution_id,
+            workflow_id,
+            stored.workflow_id,
+        )
 
 
 def _payload(workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

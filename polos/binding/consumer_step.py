@@ -1,4 +1,4 @@
-"""How a worker's consumer treats what concerns Polos: unknown workflows and a lost broker."""
+"""How a worker's consumer treats bad messages, unknown workflows and a lost broker."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from celery import bootsteps
 from celery.app.task import Context
 
+from polos.binding.message_guard import guarded
 from polos.binding.names import HINT_HEADER, PREFIX, workflow_id_of
 from polos.errors import StoreUnavailable
 
@@ -28,6 +29,7 @@ class ConsumerStep(bootsteps.StartStopStep):
         self._celerys_own = consumer.on_unknown_task
         self._named: set[str] = set()
         consumer.on_unknown_task = self.on_unknown_task
+        consumer.create_task_handler = guarded(consumer, consumer.create_task_handler)
         consumer.ensure_connected = partial(_ensure_connected, consumer.ensure_connected)
 
     def on_unknown_task(self, body: Any, message: Any, error: Exception) -> None:

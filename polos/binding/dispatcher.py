@@ -15,7 +15,8 @@ from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
 
 from polos.binding.kept_options import message_options
-from polos.binding.names import HINT_HEADER, task_name
+from polos.binding.names import AHEAD_HEADER, HINT_HEADER, task_name
+from polos.errors import CodecError
 from polos.model.records import Hint
 
 log = logging.getLogger("polos.dispatch")
@@ -95,14 +96,14 @@ class CeleryDispatcher:
             countdown=hint.countdown or None,
             argsrepr=f"({hint.reason})",
             kwargsrepr="{}",
-            **message_options(hint.celery_options),
+            **_options(hint),
         )
         with self._pool().acquire(block=True) as producer:
             app.amqp.send_task_message(
                 producer,
                 name,
                 message,
-                headers={HINT_HEADER: True},
+                headers={HINT_HEADER: True, AHEAD_HEADER: hint.countdown},
                 retry=True,
                 retry_policy=_ONE_RETRY,
                 **route,
@@ -117,3 +118,12 @@ class CeleryDispatcher:
                 pool = ConnectionPool(connection, limit=self._app.conf.broker_pool_limit or 10)
                 self._producers = ProducerPool(pool, limit=pool.limit)
         return self._producers
+
+
+def _options(hint: Hint) -> dict[str, Any]:
+    try:
+        return message_options(hint.celery_options)
+    except CodecError as error:
+        # The hint is sent all the same: whoever claims the execution fails it for this.
+        log.error("execution %s: %s", hint.execution_id, error)
+        return {}

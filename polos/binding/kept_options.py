@@ -10,6 +10,10 @@ from typing import Any
 
 from kombu.utils.json import dumps, loads
 
+from polos.binding.message_check import check_options
+from polos.errors import CodecError
+from polos.model.records import Execution
+
 # ``expires`` would poison the id in every worker's revoked set when published after its time.
 _KEPT = (
     "root_id",
@@ -26,6 +30,8 @@ _KEPT = (
     "reply_to",
     "replaced_task_nesting",
 )
+# What AMQP has a byte for; other brokers have fewer.
+_HIGHEST = 255
 
 
 def keep(options: dict[str, Any]) -> bytes | None:
@@ -35,9 +41,23 @@ def keep(options: dict[str, Any]) -> bytes | None:
 
 
 def options_of(data: bytes | None) -> dict[str, Any]:
-    """What ``keep`` encoded."""
-    found: dict[str, Any] = loads(data.decode()) if data else {}
-    return found
+    """What ``keep`` encoded.
+
+    Raises:
+        CodecError: it is damaged.
+    """
+    try:
+        found: Any = loads(data.decode()) if data else {}
+        check_options(found)
+    except Exception as error:  # kombu restores types by their own means, which raise anything
+        text = str(error)[:200]
+        raise CodecError(f"the kept options of its Celery task can't be read: {text}") from error
+    return dict(found)
+
+
+def check_execution(execution: Execution) -> None:
+    """Raise CodecError where what is kept with an execution can't go with its messages."""
+    options_of(execution.celery_options)
 
 
 def message_options(data: bytes | None) -> dict[str, Any]:
@@ -48,3 +68,8 @@ def message_options(data: bytes | None) -> dict[str, Any]:
             found = options.pop(name)
             options[there] = found if isinstance(found, list) else [found]
     return options
+
+
+def known_priority(value: Any) -> int | None:
+    """A priority as a broker and a column take it; None for anything else."""
+    return value if type(value) is int and 0 <= value <= _HIGHEST else None

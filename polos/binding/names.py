@@ -5,6 +5,8 @@ from __future__ import annotations
 PREFIX = "polos."
 # Set on hints. Only a message without it may start an execution that is not stored yet.
 HINT_HEADER = "polos_hint"
+# The seconds from when a hint is sent until it is due, for workers whose clock is another one.
+AHEAD_HEADER = "polos_ahead"
 
 
 def task_name(workflow_id: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
@@ -27,7 +27,7 @@ from polos.engine.keeper import Keeper, Lease
 from polos.engine.loop import abandon_thread_loop, thread_loop
 from polos.engine.signals import AttemptAborted, ParkSignal, WorkerStopping
 from polos.engine.suspicion import Suspicion
-from polos.errors import LeaseLost, StepExecutionError, StoreError
+from polos.errors import CodecError, LeaseLost, StepExecutionError, StoreError
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked
 from polos.model.ports import Dispatcher
 from polos.model.records import (
@@ -71,6 +71,7 @@ class Runner:
         settings: lease, thresholds and limits.
         keeper: keeps the leases of this process.
         company: what else runs in it; nothing where left out.
+        check: raises CodecError for an execution with options that can't be read.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class Runner:
         settings: Settings,
         keeper: Keeper,
         company: Company | None = None,
+        check: Callable[[Execution], None] = lambda execution: None,
     ) -> None:
+        self._check = check
         self._store = store
         self._dispatcher = dispatcher
         self._registry = registry
@@ -142,6 +145,7 @@ class Runner:
     ) -> Hop:
         execution = claimed.execution
         try:
+            self._check(execution)
             while True:
                 claimed = self._loaded(claimed)
                 journal = Journal(self._store, claimed, lambda: lease.lost, self._contact)
@@ -166,6 +170,10 @@ class Runner:
             return self._aborted(claimed, aborted.cause)
         except WorkerStopping as stopping:
             return self._aborted(claimed, stopping)
+        except CodecError as error:
+            # What is stored of it can't be read, and no other attempt could.
+            log.error("execution %s can't go on: %s", execution.id, error)
+            return self._fail(claimed, failure_of(error))
         except StoreError:
             # Nobody works under this lease any more.
             with suppress(StoreError):
@@ -238,7 +246,7 @@ class Runner:
 
     def _call(self, workflow: AnyWorkflow, attempt: Attempt) -> Any:
         execution = attempt.journal.execution
-        payload = workflow.decode_payload(execution.payload)
+        payload = _payload(workflow, execution)
         steps = Steps(
             AttemptEffects(attempt, self._store, self._dispatcher),
             execution.id,
@@ -282,7 +290,11 @@ class Runner:
 
     def _fail(self, claimed: Claimed, failure: Failure) -> Hop:
         outcome = Failed(failure)
-        hints = self._store.commit(claimed.execution, claimed.token, outcome)
+        try:
+            hints = self._store.commit(claimed.execution, claimed.token, outcome)
+        except LeaseLost as error:
+            log.warning("%s; this attempt is dropped", error)
+            return Hop(execution=claimed.execution)
         self._dispatcher.dispatch(hints or ())
         return Hop(outcome, claimed.execution)
 
@@ -332,6 +344,13 @@ def hint_for(execution: Execution, reason: str, countdown: float = 0.0) -> Hint:
         reason,
         execution.celery_options,
     )
+
+
+def _payload(workflow: AnyWorkflow, execution: Execution) -> Any:
+    try:
+        return workflow.decode_payload(execution.payload)
+    except CodecError as error:
+        raise CodecError(f"the payload can't be read: {error}") from error
 
 
 def _step_failure(error: StepExecutionError) -> Failure:

@@ -1,0 +1,57 @@
+"""How a worker takes a message of a workflow: Celery's own way, behind a door.
+
+What is no message that Celery can run is refused with one line. And when a hint is due is decided
+by this process: Celery's ETA is a moment of the sender's clock, which the clocks of two machines
+may disagree about by any amount, and a worker holds the message for as long as it thinks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import signals
+from celery.exceptions import ContentDisallowed
+from celery.worker import strategy as celery_strategy
+from kombu.exceptions import DecodeError
+
+from polos.binding.message_check import BadMessage, check_message
+from polos.binding.names import AHEAD_HEADER, HINT_HEADER
+
+log = logging.getLogger("polos.worker")
+
+# Hints are sent 30 s ahead by default; no message of ours is held for longer than this.
+_FARTHEST = 3600.0
+
+
+def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
+    """The strategy of a workflow's task, as Celery wants it."""
+    handle = celery_strategy.default(task, app, consumer, **options)
+
+    def take_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> Any:
+        try:
+            check_message(message, body)
+        except (ContentDisallowed, DecodeError):
+            raise  # Celery has answers for these
+        except BadMessage as error:
+            log.error("a message for %s is refused: %s", task.name, error)
+            reject(log, consumer.connection_errors, False)
+            signals.task_rejected.send(sender=consumer, message=message, exc=error)
+            return None
+        if (message.headers or {}).get(HINT_HEADER):
+            time_by_own_clock(message.headers)
+        return handle(message, body, ack, reject, callbacks)
+
+    return take_message
+
+
+def time_by_own_clock(headers: dict[str, Any]) -> None:
+    """Make the ETA of a hint a moment of this process's clock."""
+    ahead = headers.get(AHEAD_HEADER)
+    # Without it the hint is due now; one that is too early is dropped, and the sweep sends another.
+    eta = None
+    if isinstance(ahead, int | float) and 0 < ahead <= _FARTHEST:
+        eta = (datetime.now(UTC) + timedelta(seconds=ahead)).isoformat()
+    headers |= {"eta": eta, "expires": None}
