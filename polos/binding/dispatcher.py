@@ -34,7 +34,9 @@ class CeleryDispatcher:
         undelivered: hears of executions whose hints a broker that is away did not take.
     """
 
-    def __init__(self, app: Celery, undelivered: Callable[[Sequence[str]], None]) -> None:
+    def __init__(
+        self, app: Celery, undelivered: Callable[[Sequence[str]], None] = lambda ids: None
+    ) -> None:
         self._app = app
         self._undelivered = undelivered
         self._lock = threading.Lock()

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from typing import assert_never
 from uuid import uuid4
 
 from polos.codec import failure_of
-from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.registry import Registry
-from polos.definition.steps import Steps
-from polos.definition.sync_steps import SyncSteps
-from polos.definition.workflow import Workflow
-from polos.engine.attempt import Attempt
 from polos.engine.clock import StoreClock
 from polos.engine.company import Company, Solitude
-from polos.engine.effects import AttemptEffects
+from polos.engine.inner import AnyWorkflow, Inner
 from polos.engine.journal import Journal
 from polos.engine.keeper import Keeper, Lease
-from polos.engine.loop import abandon_thread_loop, thread_loop
-from polos.engine.signals import AttemptAborted, ParkSignal, WorkerStopping
+from polos.engine.signals import AttemptAborted, WorkerStopping
 from polos.engine.suspicion import Suspicion
-from polos.errors import CodecError, LeaseLost, StepExecutionError, StoreError
+from polos.errors import CodecError, LeaseLost, StoreError
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked
 from polos.model.ports import Dispatcher
 from polos.model.records import (
@@ -36,14 +29,11 @@ from polos.model.records import (
     Failure,
     Hint,
     Owner,
-    as_datetime,
 )
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.execution")
-
-AnyWorkflow = Workflow[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +82,7 @@ class Runner:
         self._keeper = keeper
         self._contact = keeper.contact
         self._company = company or Company()
+        self._inner = Inner(store, dispatcher, registry, settings, self._company.stopping)
 
     def run(self, execution_id: str, workflow_id: str, owner: Owner) -> Hop:
         """Claim an execution and run it to its next outcome; nothing where it can't be claimed.
@@ -147,10 +138,10 @@ class Runner:
         try:
             self._check(execution)
             while True:
-                claimed = self._loaded(claimed)
+                claimed = self._loaded(claimed, lease)
                 journal = Journal(self._store, claimed, lambda: lease.lost, self._contact)
                 suspicion = Suspicion(claimed, journal, place)
-                outcome = self._attempt(workflow, journal, clock, lease, suspicion)
+                outcome = self._inner.run(workflow, journal, clock, lease, suspicion)
                 hints = journal.end(outcome)
                 if hints is not None:
                     break
@@ -183,83 +174,14 @@ class Runner:
         self._dispatcher.dispatch([*self._ahead(execution, outcome, clock), *hints])
         return Hop(outcome, execution)
 
-    def _loaded(self, claimed: Claimed) -> Claimed:
+    def _loaded(self, claimed: Claimed, lease: Lease) -> Claimed:
         # At the first claim nothing is stored, so nothing is loaded.
         if claimed.execution.claims == 1:
             return claimed
-        checkpoints, waits = self._store.load(claimed.execution.id)
-        return replace(claimed, checkpoints=checkpoints, waits=waits)
-
-    def _attempt(
-        self,
-        workflow: AnyWorkflow,
-        journal: Journal,
-        clock: StoreClock,
-        lease: Lease,
-        suspicion: Suspicion,
-    ) -> Outcome:
-        """The inner half: the user's function once, and what came of it."""
-        thread = thread_loop()
-        attempt = Attempt(journal, clock, thread, self._settings, suspicion, self._company.stopping)
-        lease.attempt = attempt
-        try:
-            suspicion.begin()
-            outcome = self._outcome(workflow, attempt)
-            if attempt.aborted is not None:
-                raise AttemptAborted(attempt.aborted)
-        finally:
-            ended = attempt.leave()
-            lease.attempt = None
-            if not ended:
-                self._abandon(journal.execution)
-        return outcome
-
-    def _outcome(self, workflow: AnyWorkflow, attempt: Attempt) -> Outcome:
-        execution_id = attempt.journal.execution.id
-        try:
-            result = self._call(workflow, attempt)
-            data = workflow.encode_result(result, self._settings.max_value_bytes)
-        except (asyncio.CancelledError, ParkSignal) as signal:
-            if attempt.parked is not None:
-                return attempt.parked
-            if attempt.cancelling:
-                return Cancelled()
-            return Failed(failure_of(signal))
-        except Exception as error:
-            if attempt.parked is not None:
-                return attempt.parked
-            if attempt.cancel_wanted:
-                # Often the end of a child that was cancelled with it.
-                log.info("execution %s, cancelled, raised %r", execution_id, error)
-                return Cancelled()
-            if isinstance(error, StepExecutionError):
-                return Failed(_step_failure(error))
-            return Failed(failure_of(error))
-        if attempt.parked is not None:
-            log.warning(
-                "execution %s was parked, but its function caught the signal and returned; what "
-                "it returned is dropped. Don't catch BaseException around steps",
-                execution_id,
-            )
-            return attempt.parked
-        return Completed(data)
-
-    def _call(self, workflow: AnyWorkflow, attempt: Attempt) -> Any:
-        execution = attempt.journal.execution
-        payload = _payload(workflow, execution)
-        steps = Steps(
-            AttemptEffects(attempt, self._store, self._dispatcher),
-            execution.id,
-            self._registry,
-            self._settings.max_value_bytes,
+        checkpoints, waits = self._contact.insist(
+            lambda: self._store.load(claimed.execution.id), lambda: lease.lost
         )
-        arguments = (payload,) if workflow.takes_payload else ()
-        if not workflow.is_async:
-            sync_context = _context(SyncWorkflowContext, execution, SyncSteps(steps, attempt.drive))
-            return workflow.function(sync_context, *arguments)
-        context = _context(WorkflowContext, execution, steps)
-        coroutine: Coroutine[Any, Any, Any] = workflow.function(context, *arguments)
-        return attempt.drive(coroutine)
+        return replace(claimed, checkpoints=checkpoints, waits=waits)
 
     def _ahead(self, execution: Execution, outcome: Outcome, clock: StoreClock) -> tuple[Hint, ...]:
         """The hint with a countdown for a wait that ends soon."""
@@ -291,21 +213,15 @@ class Runner:
     def _fail(self, claimed: Claimed, failure: Failure) -> Hop:
         outcome = Failed(failure)
         try:
-            hints = self._store.commit(claimed.execution, claimed.token, outcome)
+            hints = self._contact.insist(
+                lambda: self._store.commit(claimed.execution, claimed.token, outcome),
+                self._company.stopping,
+            )
         except LeaseLost as error:
             log.warning("%s; this attempt is dropped", error)
             return Hop(execution=claimed.execution)
         self._dispatcher.dispatch(hints or ())
         return Hop(outcome, claimed.execution)
-
-    def _abandon(self, execution: Execution) -> None:
-        log.warning(
-            "execution %s: tasks of an ended attempt did not end within %g s of being cancelled; "
-            "they are left behind with their event loop",
-            execution.id,
-            self._settings.unwind_seconds,
-        )
-        abandon_thread_loop()
 
     def _report(self, execution: Execution, outcome: Outcome) -> None:
         match outcome:
@@ -343,33 +259,4 @@ def hint_for(execution: Execution, reason: str, countdown: float = 0.0) -> Hint:
         countdown,
         reason,
         execution.celery_options,
-    )
-
-
-def _payload(workflow: AnyWorkflow, execution: Execution) -> Any:
-    try:
-        return workflow.decode_payload(execution.payload)
-    except CodecError as error:
-        raise CodecError(f"the payload can't be read: {error}") from error
-
-
-def _step_failure(error: StepExecutionError) -> Failure:
-    found = failure_of(error, error.step_key, error.attempts)
-    error_type = error.error_type or "StepExecutionError"
-    return replace(found, reason=error.reason, error_type=error_type)
-
-
-def _context(kind: Any, execution: Execution, steps: Any) -> Any:
-    return kind(
-        workflow_id=execution.workflow_id,
-        execution_id=execution.id,
-        session_id=execution.session_id,
-        user_id=execution.user_id,
-        step=steps,
-        parent_execution_id=execution.parent_execution_id,
-        root_execution_id=execution.root_execution_id,
-        root_workflow_id=execution.root_workflow_id,
-        retry_count=execution.claims - 1,
-        created_at=as_datetime(execution.created_at),
-        deployment_id=execution.deployment_id,
     )
