@@ -166,9 +166,10 @@ class Attempt:
 
     def _advance(self) -> bool:
         """Resolve the next completion, or begin what was held back; False where nothing is."""
-        if self.branches.deliver_next():
+        cancel = self.cancel_wanted and not self.cancelling and self._main is not None
+        if not (cancel and self.branches.next_is_after_cancel()) and self.branches.deliver_next():
             return True
-        if self.cancel_wanted and not self.cancelling and self._main is not None:
+        if cancel and self._main is not None:
             self.cancelling, self.branches.hold = True, False
             self._main.cancel()
             return True

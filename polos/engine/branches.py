@@ -174,6 +174,13 @@ class Branches:
             return True
         return self._replay_next()
 
+    def next_is_after_cancel(self) -> bool:
+        """Whether the next completion came only after cancelling was asked for."""
+        if self._ready:
+            return self._journal.is_after_cancel(self._ready[0][1])
+        key = self._journal.next_in_order()
+        return key is not None and self._journal.is_after_cancel(self._journal.recorded(key))
+
     def begin_held(self) -> bool:
         """Let live what was held back until all that is recorded is resolved."""
         if not self._held or self._replayed or self.stopping():

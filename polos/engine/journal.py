@@ -10,7 +10,16 @@ from typing import TypeVar
 from polos.engine.contact import Contact
 from polos.errors import DuplicateStepKey, LeaseLost, StepMismatch, StoreUnavailable
 from polos.model.outcome import Outcome
-from polos.model.records import Checkpoint, Claimed, Execution, Hint, Kind, NewExecution, Wait
+from polos.model.records import (
+    Checkpoint,
+    Claimed,
+    Execution,
+    Hint,
+    Kind,
+    Micros,
+    NewExecution,
+    Wait,
+)
 from polos.store.sql_store import SqlStore
 
 T = TypeVar("T")
@@ -43,6 +52,7 @@ class Journal:
         self._position = 0
         self.closed = False
         self.has_grown = False
+        self._cancelled_at = claimed.execution.cancel_requested_at
         self.turn = claimed.execution.wakeups
         self.stored_waits = {wait.step_key: wait for wait in claimed.waits}
         # Also of waits that are over: a death may have kept them from being deleted.
@@ -74,6 +84,19 @@ class Journal:
     def next_in_order(self) -> str | None:
         """The key whose recorded completion comes next."""
         return self._order[0] if self._order else None
+
+    def is_after_cancel(self, row: Checkpoint) -> bool:
+        """Whether it was completed from outside, and only after cancelling was asked for.
+
+        Often because of that: a child is cancelled with its parent.
+        """
+        if row.position or row.created_at is None or self._cancelled_at is None:
+            return False
+        return row.created_at >= self._cancelled_at
+
+    def recorded(self, key: str) -> Checkpoint:
+        """The checkpoint of a key that has one."""
+        return self._recorded[key]
 
     def first_of(self, asked: Container[str]) -> str | None:
         """The first recorded key, in order, that is among those asked for."""
@@ -144,13 +167,13 @@ class Journal:
         """Whether something was completed, or cancellation asked for, that was not loaded yet."""
         return self.seen()[0] > self.turn
 
-    def seen(self) -> tuple[int, bool]:
-        """The execution's wakeups now, and whether its cancellation was asked for."""
+    def seen(self) -> tuple[int, Micros | None]:
+        """The execution's wakeups now, and when its cancellation was asked for."""
         return self.persist(lambda: self._store.seen(self.execution.id, self._claimed.token))
 
     def reload(self) -> tuple[list[Checkpoint], bool]:
         """What was completed outside since the last look, and whether to cancel."""
-        wakeups, cancelled = self.seen()
+        wakeups, self._cancelled_at = self.seen()
         rows, _ = self.persist(lambda: self._store.load(self.execution.id))
         fresh = [row for row in rows if row.step_key not in self._recorded]
         for row in fresh:
@@ -160,7 +183,7 @@ class Journal:
         turn = max([wakeups, *(row.turn for row in fresh)])
         if turn > self.turn:
             self.turn, self._position = turn, 0
-        return fresh, cancelled
+        return fresh, self._cancelled_at is not None
 
     def end(self, outcome: Outcome) -> tuple[Hint, ...] | None:
         """Commit how the attempt ended; None for a park that is stale."""

@@ -150,7 +150,7 @@ class Runner:
                 fresh = replace(
                     execution,
                     wakeups=wakeups,
-                    cancel_requested=cancelled,
+                    cancel_requested_at=cancelled,
                     claims=execution.claims + 1,
                 )
                 claimed = replace(claimed, execution=fresh)

@@ -169,10 +169,15 @@ class Execution:
     recoveries: int = 0
     recovered_checkpoints: int = 0
     wakeups: int = 0
-    cancel_requested: bool = False
+    cancel_requested_at: Micros | None = None
     wake_at: Micros | None = None
     started_at: Micros | None = None
     finished_at: Micros | None = None
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody has asked to cancel it."""
+        return self.cancel_requested_at is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ SAME_NAME = (
     "recoveries",
     "recovered_checkpoints",
     "wakeups",
+    "cancel_requested_at",
     "wake_at",
     "started_at",
     "finished_at",
@@ -72,7 +73,6 @@ def execution_of(row: Row[Any]) -> Execution:
         id=ExecutionId(found["id"]),
         status=Status(found["status"]),
         failure=failure_of(found["failure"]),
-        cancel_requested=found["cancel_requested_at"] is not None,
         **{name: found[name] for name in SAME_NAME},
     )
 

@@ -18,6 +18,7 @@ from polos.model.records import (
     Execution,
     Failure,
     Hint,
+    Micros,
     NewExecution,
     Owner,
     Reach,
@@ -138,8 +139,8 @@ class SqlStore:
         pending = waits.load(self.database, execution_id)
         return checkpoints.load(self.database, execution_id), pending
 
-    def seen(self, execution_id: str, token: str) -> tuple[int, bool]:
-        """The execution's wakeups, and whether its cancellation was asked for.
+    def seen(self, execution_id: str, token: str) -> tuple[int, Micros | None]:
+        """The execution's wakeups, and when its cancellation was asked for.
 
         Raises:
             LeaseLost: the token no longer holds the lease.
@@ -147,7 +148,7 @@ class SqlStore:
         rows = self.database.run(_wakeups, {"the_id": execution_id, "the_token": token})
         if not rows:
             raise LeaseLost(execution_id)
-        return rows[0].wakeups, rows[0].cancel_requested_at is not None
+        return rows[0].wakeups, rows[0].cancel_requested_at
 
     def checkpoint(
         self,

@@ -169,3 +169,41 @@ def test_after_the_request_nothing_new_begins(engine: Engine) -> None:
     with pytest.raises(ExecutionCancelledError):
         engine.result(id_)
     assert ran == []
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_cancelled_parent_cleans_up_although_its_child_ended_first(
+    engine: Engine, crash: bool
+) -> None:
+    """The child hears of it, too, and may have ended before its parent gets a slot."""
+    calls: list[str] = []
+
+    @workflow(id="waiting_child")
+    async def waiting_child(ctx: WorkflowContext) -> None:
+        await ctx.step.wait_for("month", days=30)
+
+    @workflow(id="waiting_parent")
+    async def waiting_parent(ctx: WorkflowContext) -> None:
+        try:
+            await ctx.step.invoke_and_wait("child", waiting_child)
+        except asyncio.CancelledError:
+            await ctx.step.run("first", calls.append, "first")
+            await ctx.step.run("second", calls.append, "second")
+            raise
+
+    engine.add(waiting_child)
+    id_ = engine.start(waiting_parent)
+    assert is_parked(engine.deliver(id_))
+    assert engine.deliver_next()
+    _, hints = engine.store.cancel(id_)
+    [child] = [hint for hint in hints if hint.execution_id != id_]
+    engine.deliver(child.execution_id)
+    assert engine.get(child.execution_id).status is Status.CANCELLED
+    with pytest.raises(ExecutionCancelledError):
+        engine.result(id_)
+    assert calls == ["first", "second"]
+    if crash:
+        engine.forget(id_, "second")
+        with pytest.raises(ExecutionCancelledError):
+            engine.result(id_)
+        assert calls == ["first", "second", "second"]

@@ -53,7 +53,8 @@ def test_a_running_one_is_told(store: SqlStore) -> None:
     claimed = running(store)
     assert store.cancel("one") == (True, ())
     assert status(store, "one") == Status.RUNNING
-    assert store.seen("one", claimed.token) == (1, True)
+    wakeups, cancelled_at = store.seen("one", claimed.token)
+    assert (wakeups, cancelled_at is not None) == (1, True)
     [renewal] = store.renew([("one", claimed.token)], 60)
     assert renewal.cancel_requested
     assert store.commit(claimed.execution, claimed.token, Cancelled()) == ()
@@ -93,7 +94,8 @@ def test_cancelling_twice_counts_once(store: SqlStore) -> None:
     asked = row(store.database, "one")["cancel_requested_at"]
     assert store.cancel("one") == (True, ())
     assert row(store.database, "one")["cancel_requested_at"] == asked
-    assert store.seen("one", claimed.token) == (1, True)
+    wakeups, cancelled_at = store.seen("one", claimed.token)
+    assert (wakeups, cancelled_at is not None) == (1, True)
 
 
 def test_a_park_after_the_request_is_stale(store: SqlStore) -> None:

@@ -253,6 +253,7 @@ def test_nothing_is_recorded_of_an_execution_that_is_not_there(store: SqlStore, 
 
 def test_seen_tells_what_came_from_outside(store: SqlStore) -> None:
     claimed = running(store)
-    assert store.seen("one", claimed.token) == (0, False)
+    assert store.seen("one", claimed.token) == (0, None)
     store.cancel("one")
-    assert store.seen("one", claimed.token) == (1, True)
+    wakeups, cancelled_at = store.seen("one", claimed.token)
+    assert (wakeups, cancelled_at is not None) == (1, True)

@@ -50,7 +50,7 @@ def test_an_end_before_the_park_makes_the_park_stale(store: SqlStore) -> None:
     parent, child = family(store)
     assert end(store, child) == ()
     assert park(store, parent) is None
-    assert store.seen("parent", parent.token) == (1, False)
+    assert store.seen("parent", parent.token) == (1, None)
     assert_completed(store)
     assert park(store, parent, wakeups=1) == ()
     assert row(store.database, "parent")["status"] == Status.WAITING
