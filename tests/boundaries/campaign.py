@@ -23,7 +23,6 @@ from polos.engine.loop import abandon_thread_loop, thread_loop
 from polos.store.database import Database
 from polos.store.migrate import upgrade
 from tests.acceptance import ledger
-from tests.boundaries import corpus
 from tests.boundaries.corpus import SUBJECTS
 from tests.boundaries.outside import Outside
 from tests.boundaries.traps import TRAPPED, Boundaries, Fate, Side, Trap
@@ -68,7 +67,6 @@ class Campaign:
         self._names = folder / "names"
         self._ledger = folder / "ledger"
         os.environ[ledger.VARIABLE] = str(self._ledger)
-        corpus.ledger = ledger.Ledger(self._ledger)
         logging.basicConfig(filename=self._log, level=logging.INFO, force=True)
         upgrade(self._database)
         self._prepare()

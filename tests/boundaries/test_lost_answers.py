@@ -1,4 +1,4 @@
-"""What takes effect although the answer of the database is lost is neither doubled nor forgotten."""
+"""What took effect although the answer of the database was lost: not done twice, not forgotten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold after a recovery, compared with an undisturbed run and with the moment of death."""
+"""What must hold after a recovery, compared with an undisturbed run and the moment of death."""
 
 from __future__ import annotations
 
