@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import signal
 import tempfile
 import traceback
@@ -24,8 +25,18 @@ from polos.store.database import Database
 from polos.store.migrate import upgrade
 from tests.acceptance import ledger
 from tests.boundaries.corpus import SUBJECTS
+from tests.boundaries.door import HOME, Door
 from tests.boundaries.outside import Outside
-from tests.boundaries.traps import TRAPPED, Boundaries, Fate, Side, Trap
+from tests.boundaries.traps import (
+    ACKNOWLEDGE,
+    PUBLISH,
+    STORE_RESULT,
+    TRAPPED,
+    Boundaries,
+    Fate,
+    Side,
+    Trap,
+)
 from tests.boundaries.verdict import Scene, judge
 from tests.boundaries.world import World
 
@@ -66,7 +77,9 @@ class Campaign:
         self._log = folder / "log"
         self._names = folder / "names"
         self._ledger = folder / "ledger"
+        self._home = folder / "home"
         os.environ[ledger.VARIABLE] = str(self._ledger)
+        os.environ[HOME] = str(self._home)
         logging.basicConfig(filename=self._log, level=logging.INFO, force=True)
         upgrade(self._database)
         self._prepare()
@@ -103,7 +116,7 @@ class Campaign:
     def _prepare(self) -> None:
         """Compile all statements once, so that the forks need not."""
         self._reset()
-        world = World(self._database, self._outside, self.subject, Boundaries())
+        world = self._world(Boundaries())
         world.start()
         world.finish()
         thread_loop().loop.close()
@@ -112,8 +125,13 @@ class Campaign:
         gc.disable()
         gc.freeze()
 
+    def _world(self, boundaries: Boundaries) -> World:
+        kind = Door if self.subject.celery else World
+        return kind(self._database, self._outside, self.subject, boundaries)
+
     def _reset(self) -> None:
         self._outside.empty()
+        shutil.rmtree(self._home, ignore_errors=True)
         self._ledger.write_text("")
         self._log.write_text("")
 
@@ -144,7 +162,7 @@ class Campaign:
         try:
             boundaries = Boundaries(trap)
             boundaries.watch(self._database.engine)
-            world = World(self._database, self._outside, self.subject, boundaries)
+            world = self._world(boundaries)
             world.start()
             world.finish()
             self._names.write_text("\n".join(boundaries.names))
@@ -178,8 +196,9 @@ def traps(names: Sequence[str]) -> list[Trap]:
         # One way to die on either side, the other one at the next boundary.
         deaths = (Fate.EXIT, Fate.KILL) if number % 2 else (Fate.KILL, Fate.EXIT)
         found += [Trap(number, side, fate) for side, fate in zip(Side, deaths, strict=True)]
-        found.append(Trap(number, Side.BEFORE, Fate.CUT))
-        if name != "publish":
+        if name not in {STORE_RESULT, ACKNOWLEDGE}:
+            found.append(Trap(number, Side.BEFORE, Fate.CUT))
+        if name not in {PUBLISH, STORE_RESULT, ACKNOWLEDGE}:
             found.append(Trap(number, Side.AFTER, Fate.CUT))
     return found
 

@@ -39,6 +39,7 @@ class Subject:
         cancelled: whether somebody cancels it as soon as it waits.
         racing: keys whose checkpoint may come before or after the end of the execution.
         idempotency_key: what its client starts it with.
+        celery: whether it runs as a Celery task, its messages on the embedded broker.
     """
 
     workflow: Workflow[Any, Any]
@@ -47,11 +48,12 @@ class Subject:
     cancelled: bool = False
     racing: frozenset[str] = frozenset()
     idempotency_key: str | None = None
+    celery: bool = False
 
     @property
     def name(self) -> str:
-        """The workflow's id."""
-        return self.workflow.id
+        """The workflow's id, and the way it runs."""
+        return f"{self.workflow.id}_celery" if self.celery else self.workflow.id
 
 
 def failing(execution: str, step: str, times: int) -> str:
@@ -336,5 +338,9 @@ SUBJECTS = {
         Subject(cancelled, cancelled=True),
         Subject(family_cancelled, cancelled=True, ordered=False, racing=frozenset({"child"})),
         Subject(with_heartbeat),
+        Subject(wait_parked, celery=True),
+        Subject(invoke_and_wait, celery=True, horizon=0),
+        Subject(fails, celery=True),
+        Subject(cancelled, celery=True, cancelled=True),
     )
 }

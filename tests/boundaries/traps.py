@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 # What a process that met its trap ends with.
 TRAPPED = 71
+PUBLISH = "publish"
+STORE_RESULT = "store result"
+ACKNOWLEDGE = "acknowledge"
 _TEXT = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM|FROM|BEGIN)\s*(\w*)")
 
 

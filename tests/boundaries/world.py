@@ -28,7 +28,7 @@ from polos.store.sql_store import SqlStore
 from tests.boundaries import corpus
 from tests.boundaries.corpus import Subject
 from tests.boundaries.outside import Outside, is_busy, is_quiet
-from tests.boundaries.traps import Boundaries, BrokerAway
+from tests.boundaries.traps import PUBLISH, Boundaries, BrokerAway
 
 ROOT = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -37,12 +37,12 @@ _DEADLINE = 20.0
 _MANY = 4 * 1024 * 1024
 
 
-class Broker:
-    """Keeps hints until they are due."""
+class ListBroker:
+    """Keeps hints until they are due, and dies with its process."""
 
     def __init__(self, boundaries: Boundaries) -> None:
         self._boundaries = boundaries
-        self.hints: list[tuple[float, Hint]] = []
+        self._hints: list[tuple[float, Hint]] = []
 
     def dispatch(self, hints: Sequence[Hint]) -> int:
         return sum(self._publish(hint) for hint in hints)
@@ -52,16 +52,23 @@ class Broker:
 
     def take(self) -> Hint | None:
         """The next hint that is due."""
-        for number, (due, hint) in enumerate(self.hints):
+        for number, (due, hint) in enumerate(self._hints):
             if due <= time.monotonic():
-                del self.hints[number]
+                del self._hints[number]
                 return hint
         return None
+
+    def dues(self) -> dict[str, float]:
+        """The executions of which there are hints, each with the first moment."""
+        return {
+            hint.execution_id: due
+            for due, hint in sorted(self._hints, key=lambda pair: pair[0], reverse=True)
+        }
 
     def _publish(self, hint: Hint) -> bool:
         due = time.monotonic() + hint.countdown
         try:
-            self._boundaries.cross("publish", lambda: self.hints.append((due, hint)), _away)
+            self._boundaries.cross(PUBLISH, lambda: self._hints.append((due, hint)), _away)
         except BrokerAway:
             return False
         return True
@@ -93,15 +100,20 @@ class World:
             wait_threshold_seconds=THRESHOLD, countdown_horizon=subject.horizon, foreign_grace=1.0
         )
         self.store = SqlStore(database, early=THRESHOLD, horizon=subject.horizon)
-        self.broker = Broker(boundaries)
         self.keeper = Keeper(self.store, self.settings.lease_seconds, spawn=lambda _: None)
-        self.runner = Runner(self.store, self.broker, registry, self.settings, self.keeper)
-        self.client = DirectClient("default", lambda: self.store, self.broker)
-        self.sweeper = Sweeper(lambda: self.store, self.broker, self.settings, self._report)
         self.repairs = 0
         self._outside = outside
+        self._boundaries = boundaries
         self._owner = this_process("w1")
         corpus.heartbeat = self._heartbeat
+        self._connect()
+        self.sweeper = Sweeper(lambda: self.store, self.dispatcher, self.settings, self._report)
+
+    def _connect(self) -> None:
+        self.broker: Any = ListBroker(self._boundaries)
+        self.dispatcher: Any = self.broker
+        self.client = DirectClient("default", lambda: self.store, self.broker)
+        self._runner = Runner(self.store, self.broker, registry, self.settings, self.keeper)
 
     def start(self) -> None:
         """Start the subject as its client does, again too where it can't know that it has."""
@@ -135,7 +147,7 @@ class World:
             with suppress(StoreUnavailable):
                 self.client.cancel(ROOT)
             return
-        hinted = {hint.execution_id for _, hint in self.broker.hints}
+        hinted = self.broker.dues()
         lost = [row for row in rows if is_busy(row) and row.id not in hinted]
         if any(row.status != Status.WAITING.value and not row.cancel_descends for row in lost):
             self.repairs += 1
@@ -146,7 +158,7 @@ class World:
     def _wait(self, unhinted: list[Any]) -> None:
         """Until the next hint is due, or the sweep has something to do."""
         moment = time.monotonic()
-        hints = [due - moment for due, _ in self.broker.hints]
+        hints = [due - moment for due in self.broker.dues().values()]
         waits = [
             max(0.0, row.wake_at - row.now) / SECOND if row.wake_at else 0.0 for row in unhinted
         ]
@@ -161,10 +173,10 @@ class World:
         self.sweeper._contact_since = float("-inf")
         self.sweeper.tick()
 
-    def _deliver(self, hint: Hint) -> None:
+    def _deliver(self, hint: Any) -> None:
         # As the task's door does: the hint is dropped, and the sweep sends another.
         with suppress(StoreUnavailable):
-            self.runner.run(hint.execution_id, hint.workflow_id, self._owner)
+            self._runner.run(hint.execution_id, hint.workflow_id, self._owner)
 
     def _is_to_be_cancelled(self, rows: list[Any]) -> bool:
         [root] = [row for row in rows if row.id == ROOT]
