@@ -7,6 +7,7 @@
 - L4: a step runs once, again only if its worker was lost meanwhile, and then with equal arguments.
 - L5: no wait ends early.
 - L6: nothing is left behind, and each child was started once.
+- L7: what the program does later is recorded later.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from polos.model.records import Checkpoint, Execution, Kind
 from polos.model.states import Status
 from polos.store.schema import executions
 from tests.programs.model import Drawn, Expected
-from tests.programs.syntax import Child, Loop, Node, Try, Wait, from_data
+from tests.programs.syntax import Gather, InOrder, Loop, Node, Seq, Try, Wait, from_data, under
 from tests.programs.world import World
 
 _NOT_ORDERED = {Kind.UUID, Kind.NOW, Kind.RANDOM, Kind.INVOKE}
@@ -31,6 +32,7 @@ _NOT_ORDERED = {Kind.UUID, Kind.NOW, Kind.RANDOM, Kind.INVOKE}
 def broken(world: World, expects: Expected | None = None) -> list[str]:
     """All that breaks a law in a world whose program has ended; ends it a second time for L2."""
     faults = settled(world) + effects(world) + times(world) + left_behind(world)
+    faults += in_sequence(world)
     if expects is not None:
         faults += as_expected(world, world.root, expects)
     return faults + fixed_point(world)
@@ -106,8 +108,8 @@ def effects(world: World) -> list[str]:
 def times(world: World) -> list[str]:
     """L5: between the beginning and the end of a wait lies all its time."""
     faults: list[str] = []
-    for id_, found in world.ledger.executions().items():
-        lengths = _waits(from_data(decode(found.payload)["program"]), "top")
+    for id_ in world.ledger.seen:
+        lengths = _waits(_program(world, id_), "top")
         for key, row in world.ledger.recorded(id_).items():
             if row.kind is not Kind.TIMER:
                 continue
@@ -122,7 +124,7 @@ def times(world: World) -> list[str]:
 def left_behind(world: World) -> list[str]:
     """L6: no leases and no waits of what has ended; one child for each key."""
     found = world.ledger.executions()
-    faults = [f"L6: {id_} has a lease" for id_ in world.ledger.leases()]
+    faults = [f"L6: {id_} has a lease" for id_ in world.ledger.held()]
     for id_, execution in found.items():
         if execution.status.ended:
             faults += [f"L6: {id_} has ended and waits: {wait}" for wait in world.ledger.waits(id_)]
@@ -197,27 +199,47 @@ def _end(found: Execution) -> tuple[Any, ...]:
     return (found.status, None if found.result is None else decode(found.result))
 
 
-def _waits(node: Any, path: str) -> dict[str, int]:
+def _waits(node: Node, path: str) -> dict[str, int]:
     """The milliseconds of each wait of a program, by its key."""
-    match node:
-        case Wait(millis):
-            return {path: millis}
-        case Loop(times_, body):
-            under = [(body, f"{path}#{n}") for n in range(times_)]
-        case Try(body, handler, final):
-            under = [
-                (body, f"{path}.body"),
-                (handler, f"{path}.except"),
-                (final, f"{path}.finally"),
-            ]
-        case Child():
-            under = []
-        case _:
-            under = [(part, f"{path}.{n}") for n, part in enumerate(getattr(node, "parts", ()))]
-    found: dict[str, int] = {}
-    for part, where in under:
-        found |= {} if part is None else _waits(part, where)
+    found = {path: node.millis} if isinstance(node, Wait) else {}
+    for part, where in under(node, path):
+        found |= _waits(part, where)
     return found
+
+
+def in_sequence(world: World) -> list[str]:
+    """L7: what the program does later is recorded later."""
+    faults: list[str] = []
+    for id_, rows in world.ledger.seen.items():
+        places = {row.step_key: (row.turn, row.position) for row in rows}
+        _places(_program(world, id_), "top", places, faults)
+    return faults
+
+
+Places = list[tuple[int, int]]
+
+
+def _places(
+    node: Node, path: str, places: dict[str, tuple[int, int]], faults: list[str]
+) -> tuple[Places, Places]:
+    """Where a node's steps are recorded: those that end before it does, and all of them."""
+    strays = isinstance(node, InOrder) or (isinstance(node, Gather) and not node.collect)
+    own = [places[path]] if path in places else []
+    firm, all_ = list(own), list(own)
+    for part, where in under(node, path):
+        ended, whole = _places(part, where, places, faults)
+        if isinstance(node, Seq | Loop | Try) and firm and whole and max(firm) > min(whole):
+            faults.append(f"L7: {where} was recorded at {min(whole)}, after {max(firm)}")
+        # The branches of a gather that failed go on without it.
+        firm += [] if strays else ended
+        all_ += whole
+    return firm, all_
+
+
+def _program(world: World, execution_id: str) -> Node:
+    payload = world.ledger.executions()[execution_id].payload
+    program: Node = from_data(decode(payload)["program"])
+    return program
 
 
 def forget(world: World, ids: list[str]) -> None:

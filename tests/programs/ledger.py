@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Executable, Row, bindparam, or_, select
 
-from polos.model.records import Checkpoint, Execution, Wait
+from polos.model.records import Checkpoint, Execution, Wait, micros
+from polos.model.states import Status
 from polos.store.clock import now_micros
 from polos.store.rows import checkpoint_of, execution_of, wait_of
 from polos.store.schema import checkpoints, executions, waits
 from polos.store.sql_store import SqlStore
+
+_HOUR = micros(3600)
+_of_project = executions.c.project_id == bindparam("project")
+_checkpoints = (
+    select(checkpoints)
+    .select_from(checkpoints.join(executions, checkpoints.c.execution_id == executions.c.id))
+    .where(_of_project)
+    .order_by(checkpoints.c.turn, checkpoints.c.position)
+)
+_waits = select(waits).where(waits.c.execution_id == bindparam("the_id"))
+_executions = select(executions).where(_of_project).order_by(executions.c.created_at)
+_held = select(executions.c.id).where(_of_project, executions.c.lease_token.is_not(None))
+_busy = select(executions.c.id).where(
+    _of_project,
+    or_(
+        executions.c.status.in_([Status.QUEUED.value, Status.RUNNING.value]),
+        executions.c.wake_at < now_micros() + _HOUR,
+    ),
+)
 
 
 @dataclass
@@ -70,13 +91,7 @@ class Ledger:
     def look(self) -> None:
         """Compare what is recorded now with what was recorded before."""
         fresh: dict[str, list[Checkpoint]] = {}
-        joined = checkpoints.join(executions, checkpoints.c.execution_id == executions.c.id)
-        rows = self.store.database.run(
-            select(checkpoints)
-            .select_from(joined)
-            .where(executions.c.project_id == self.store.project_id)
-            .order_by(checkpoints.c.turn, checkpoints.c.position)
-        )
+        rows = self._run(_checkpoints)
         for row in rows:
             fresh.setdefault(row.execution_id, []).append(checkpoint_of(row))
         for execution_id, before in self.seen.items():
@@ -94,27 +109,20 @@ class Ledger:
 
     def waits(self, execution_id: str) -> list[Wait]:
         """What an execution waits for."""
-        query = select(waits).where(waits.c.execution_id == execution_id)
-        return [wait_of(row) for row in self.store.database.run(query)]
+        rows = self.store.database.run(_waits, {"the_id": execution_id})
+        return [wait_of(row) for row in rows]
 
     def executions(self) -> dict[str, Execution]:
         """All executions, oldest first."""
-        query = (
-            select(executions)
-            .where(executions.c.project_id == self.store.project_id)
-            .order_by(executions.c.created_at)
-        )
-        rows = self.store.database.run(query)
-        return {row.id: execution_of(row) for row in rows}
+        return {row.id: execution_of(row) for row in self._run(_executions)}
 
-    def leases(self) -> list[str]:
-        """The executions that somebody holds."""
-        query = select(executions.c.id).where(
-            executions.c.project_id == self.store.project_id,
-            executions.c.lease_token.is_not(None),
-        )
-        return [row.id for row in self.store.database.run(query)]
+    def held(self) -> list[str]:
+        """The executions that somebody has a lease of."""
+        return [row.id for row in self._run(_held)]
 
-    def now(self) -> int:
-        """The database's time."""
-        return int(self.store.database.run(select(now_micros().label("now")))[0].now)
+    def busy(self) -> bool:
+        """Whether something runs, is to run, or ends its wait within the hour."""
+        return bool(self._run(_busy))
+
+    def _run(self, query: Executable) -> Sequence[Row[Any]]:
+        return self.store.database.run(query, {"project": self.store.project_id})

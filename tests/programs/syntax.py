@@ -160,3 +160,14 @@ def changed(node: Node, change: Callable[[Any], Node]) -> Node:
 
     values = {field.name: under(getattr(node, field.name)) for field in fields(node)}  # type: ignore[arg-type]
     return change(type(node)(**values))
+
+
+def under(node: Any, path: str) -> list[tuple[Node, str]]:
+    """The parts of a node, each with its path, in the order in which they are written."""
+    match node:
+        case Loop(times, body):
+            return [(body, f"{path}#{n}") for n in range(times)]
+        case Try(body, handler, final):
+            parts = [(body, "body"), (handler, "except"), (final, "finally")]
+            return [(part, f"{path}.{name}") for part, name in parts if part is not None]
+    return [(part, f"{path}.{n}") for n, part in enumerate(getattr(node, "parts", ()))]

@@ -29,8 +29,6 @@ from tests.programs.interpreter import program_workflow
 from tests.programs.ledger import Call, Ledger
 from tests.programs.syntax import Node, to_data
 
-_LONG = 60.0
-
 
 class Death(BaseException):
     """The process of a worker ends."""
@@ -157,7 +155,7 @@ class World:
         """Deliver messages until nothing is left to do."""
         interpreter.watch(self)
         end = time.monotonic() + deadline
-        while self._busy():
+        while self.ledger.busy():
             if time.monotonic() > end:
                 raise Stuck(f"not ended after {deadline:g} s: {self.ledger.executions()}")
             hint = self.messages.take()
@@ -173,14 +171,6 @@ class World:
     def calm_down(self) -> None:
         """Nothing goes wrong any more."""
         self._troubles.clear()
-
-    def _busy(self) -> bool:
-        soon = self.ledger.now() + int(_LONG * 1_000_000)
-        return any(
-            found.status.value in {"queued", "running"}
-            or (found.wake_at is not None and found.wake_at < soon)
-            for found in self.ledger.executions().values()
-        )
 
     def _sweep(self) -> bool:
         hints = self.store.wake_due(100)
