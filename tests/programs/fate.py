@@ -15,10 +15,14 @@ What = Literal["die", "zombie", "others", "beat", "cancel"]
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that happens ``after`` so many points (store calls, steps) since the last."""
+    """Something that happens ``after`` so many points (store calls, steps) since the last.
+
+    ``at`` lets only points of one name count, such as ``after checkpoint`` or ``end of a step``.
+    """
 
     after: int
     what: What = "die"
+    at: str = ""
 
 
 @dataclass(frozen=True)

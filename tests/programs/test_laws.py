@@ -74,7 +74,7 @@ def test_a_uuid_that_is_not_derived_is_reported(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "uuid5", lambda *_: uuid4())
-    dies_in_the_step = Fate((Trouble(7),))
+    dies_in_the_step = Fate((Trouble(0, at="end of a step"),))
     program = Seq((Draw("uuid"), Step(1)))
     assert "L4" in found(worlds(dies_in_the_step), program)
 
@@ -102,7 +102,8 @@ def test_a_forgotten_count_of_attempts_is_reported(
         return await live(self, request)
 
     monkeypatch.setattr(AttemptEffects, "_live_step", forgets)
-    assert {"L3", "L4"} <= found(worlds(), Step(1, 1, 2, delay=15))
+    dies_in_the_back_off = Fate((Trouble(0, at="after keep_wait"),))
+    assert {"L3", "L4"} <= found(worlds(dies_in_the_back_off), Step(1, 1, 2))
 
 
 def test_a_wait_that_ends_early_is_reported(

@@ -232,10 +232,11 @@ class World:
             raise Death("(and is dead)")
         if self._here.nested or not self._troubles:
             return
-        self._since += 1
-        if self._since <= self._troubles[0].after:
+        trouble = self._troubles[0]
+        self._since += trouble.at in {"", name}
+        if self._since <= trouble.after or trouble.at not in {"", name}:
             return
-        trouble = self._troubles.pop(0)
+        self._troubles.pop(0)
         self._since = 0
         getattr(self, f"_{trouble.what}")(hop, name)
 
