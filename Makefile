@@ -9,7 +9,7 @@ unexport PYTHONHOME PYTHONPATH
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: test boundaries demo bench lint ruff mypy pyright floors install clean
+.PHONY: test boundaries programs demo bench lint ruff mypy pyright floors install clean
 
 # Part of them: make test ARGS="tests/unit -k lease"
 test: $(INSTALLED)
@@ -18,6 +18,10 @@ test: $(INSTALLED)
 # A crash at every boundary; `test` tries a slice of them.
 boundaries: $(INSTALLED)
 	BOUNDARIES=all $(BIN)/pytest -n 2 tests/boundaries $(ARGS)
+
+# Random programs, other ones each time: make programs EXAMPLES=5000
+programs: $(INSTALLED)
+	EXAMPLES=$(or $(EXAMPLES),1000) $(BIN)/pytest -n 2 --timeout 0 tests/programs/test_programs.py $(ARGS)
 
 demo: $(INSTALLED)
 	cd examples/workflow_basics && ../../$(BIN)/python demo.py

@@ -41,27 +41,39 @@ _leaves: st.SearchStrategy[Node] = st.one_of(
 )
 
 
-def _larger(part: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
-    def several(least: int) -> st.SearchStrategy[tuple[Node, ...]]:
-        return st.lists(part, min_size=least, max_size=3).map(tuple)
+Parts = st.SearchStrategy[Node]
 
+
+def _several(part: Parts, least: int = 2) -> st.SearchStrategy[tuple[Node, ...]]:
+    return st.lists(part, min_size=least, max_size=3).map(tuple)
+
+
+def _one_after_the_other(part: Parts) -> Parts:
     maybe = st.none() | part
     return st.one_of(
-        st.builds(Seq, several(1)),
-        st.builds(Seq, several(2)),
-        st.builds(Gather, several(2), collect=st.booleans()),
-        st.builds(First, several(2)),
-        st.builds(InOrder, several(2)),
-        st.builds(Group, several(2)),
+        st.builds(Seq, _several(part, 1)),
+        st.builds(Seq, _several(part)),
         st.builds(Try, part, handler=maybe, final=maybe),
         st.builds(Loop, st.integers(0, 2), part),
         st.builds(Child, part, waits=st.sampled_from([True, True, False])),
     )
 
 
-programs: st.SearchStrategy[Node] = st.recursive(_leaves, _larger, max_leaves=8)
+def _beside_each_other(part: Parts) -> Parts:
+    return st.one_of(
+        _one_after_the_other(part),
+        st.builds(Gather, _several(part), collect=st.booleans()),
+        st.builds(First, _several(part)),
+        st.builds(InOrder, _several(part)),
+        st.builds(Group, _several(part)),
+    )
 
-_whats = st.sampled_from(["die", "die", "die", "zombie", "others", "beat"])
+
+programs: Parts = st.recursive(_leaves, _beside_each_other, max_leaves=8)
+# Without branches, as plain ``def`` workflows are.
+sequences: Parts = st.recursive(_leaves, _one_after_the_other, max_leaves=8)
+
+_whats = st.sampled_from(["die", "die", "die", "zombie", "others", "beat", "away"])
 
 
 def fates(*, cancels: bool = False) -> st.SearchStrategy[Fate]:

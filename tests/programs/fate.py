@@ -9,8 +9,9 @@ from typing import Literal
 # zombie: it loses its lease here, another worker goes on, and then it does too, not knowing.
 # others: other workers work here on what they have messages for.
 # beat: a heartbeat comes here.
-# cancel: somebody cancels the first execution here.
-What = Literal["die", "zombie", "others", "beat", "cancel"]
+# away: the database does not answer here, whether it has done what it was asked or not.
+# cancel: somebody cancels what this worker runs here.
+What = Literal["die", "zombie", "others", "beat", "away", "cancel"]
 
 
 @dataclass(frozen=True)

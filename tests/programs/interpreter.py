@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
-from polos.definition.context import WorkflowContext
+from polos.definition.context import SyncWorkflowContext, WorkflowContext
+from polos.definition.sync_steps import SyncSteps
 from polos.definition.workflow import workflow
+from polos.definition.workflow_class import Workflow
 from polos.errors import StepExecutionError
 from tests.programs.syntax import (
     Child,
@@ -51,16 +53,50 @@ def watch(watcher: Watcher) -> None:
 
 @workflow(id="program")
 async def program_workflow(ctx: WorkflowContext, payload: dict[str, Any]) -> Any:
-    return await Machine(ctx).run(from_data(payload["program"]), "top", payload["given"])
+    machine = Machine(ctx.execution_id, ctx.step, program_workflow)
+    return await machine.run(from_data(payload["program"]), "top", payload["given"])
+
+
+@workflow(id="plain_program")
+def plain_program_workflow(ctx: SyncWorkflowContext, payload: dict[str, Any]) -> Any:
+    machine = Machine(ctx.execution_id, Awaited(ctx.step), plain_program_workflow)
+    running = machine.run(from_data(payload["program"]), "top", payload["given"])
+    try:
+        running.send(None)
+    except StopIteration as ended:
+        return ended.value
+    raise AssertionError("a plain program never suspends")
+
+
+class Awaited:
+    """The steps of a plain ``def`` workflow as a ``Machine`` wants them: they return at once."""
+
+    def __init__(self, steps: SyncSteps) -> None:
+        self._steps = steps
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        function = getattr(self._steps, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return call
 
 
 class Machine:
-    """Runs the nodes of one execution's program."""
+    """Runs the nodes of one execution's program.
 
-    def __init__(self, ctx: WorkflowContext) -> None:
-        self._step = ctx.step
-        self._id = ctx.execution_id
-        self._rules: dict[type[Node], Callable[[Any, str, Any], Awaitable[Any]]] = {
+    Args:
+        execution_id: the execution.
+        step: its ``ctx.step``.
+        own: the workflow that it is one of, and its children as well.
+    """
+
+    def __init__(self, execution_id: str, step: Any, own: Workflow[Any, Any]) -> None:
+        self._step = step
+        self._id = execution_id
+        self._own = own
+        self._rules: dict[type[Node], Callable[[Any, str, Any], Coroutine[Any, Any, Any]]] = {
             Step: self._run_step,
             Wait: self._wait,
             Draw: self._draw,
@@ -76,6 +112,7 @@ class Machine:
         }
 
     async def run(self, node: Node, path: str, given: Any) -> Any:
+        """What a node comes to; ``given`` is what came before it."""
         _watchers[0].point("code")
         return await self._rules[type(node)](node, path, given)
 
@@ -190,8 +227,8 @@ class Machine:
     async def _child(self, node: Child, path: str, given: Any) -> Any:
         payload = {"program": to_data(node.program), "given": given}
         if node.waits:
-            return await self._step.invoke_and_wait(path, program_workflow, payload)
-        handle = await self._step.invoke(path, program_workflow, payload)
+            return await self._step.invoke_and_wait(path, self._own, payload)
+        handle = await self._step.invoke(path, self._own, payload)
         return handle.id
 
 

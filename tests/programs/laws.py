@@ -128,8 +128,8 @@ def left_behind(world: World) -> list[str]:
     for id_, execution in found.items():
         if execution.status.ended:
             faults += [f"L6: {id_} has ended and waits: {wait}" for wait in world.ledger.waits(id_)]
-        elif world.cancelled:
-            faults.append(f"L6: {id_} is {execution.status} although all was cancelled")
+        elif (above := found.get(execution.parent_execution_id or "")) and above.cancel_requested:
+            faults.append(f"L6: {id_} is {execution.status}, and its parent was cancelled")
     starts = Counter((one.parent_execution_id, one.parent_step_key) for one in found.values())
     return faults + [f"L6: {n} children of {key}" for key, n in starts.items() if n > 1]
 

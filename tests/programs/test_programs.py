@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, settings
 
 from tests.programs import laws
-from tests.programs.drawing import fates, programs
+from tests.programs.drawing import fates, programs, sequences
 from tests.programs.fate import Fate
 from tests.programs.model import Expected, determined, expected
 from tests.programs.syntax import Node
@@ -29,10 +29,12 @@ def _examples(usual: int) -> settings:
     )
 
 
-def check(world: World, program: Node, expects: Expected | None = None) -> None:
+def check(
+    world: World, program: Node, expects: Expected | None = None, *, plain: bool = False
+) -> None:
     """Run a program to its end and check all laws."""
     try:
-        world.run(program)
+        world.run(program, plain=plain)
         faults = laws.broken(world, expects)
     except Exception as error:
         error.add_note(laws.report(world, program, []))
@@ -46,6 +48,12 @@ def test_it_comes_to_what_the_model_says(
     worlds: Callable[..., World], program: Node, fate: Fate
 ) -> None:
     check(worlds(fate), program, expected(program))
+
+
+@_examples(50)
+@given(sequences, fates())
+def test_so_do_plain_functions(worlds: Callable[..., World], program: Node, fate: Fate) -> None:
+    check(worlds(fate), program, expected(program), plain=True)
 
 
 @_examples(100)

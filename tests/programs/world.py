@@ -20,12 +20,13 @@ from polos.engine.loop import abandon_thread_loop, thread_loop
 from polos.engine.owner import this_process
 from polos.engine.runner import Runner
 from polos.engine.sweeper import Sweeper
+from polos.errors import StoreUnavailable
 from polos.model.records import Execution, ExecutionId, Hint, NewExecution
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
 from tests.programs import interpreter
 from tests.programs.fate import CALM, Fate
-from tests.programs.interpreter import program_workflow
+from tests.programs.interpreter import plain_program_workflow, program_workflow
 from tests.programs.ledger import Call, Ledger
 from tests.programs.syntax import Node, to_data
 
@@ -127,27 +128,27 @@ class World:
         self.root = ""
         self.ledger = Ledger(self.store)
         self.history: list[str] = []
-        self.cancelled = False
         self.messages = Messages(fate)
         self.hops: list[Hop] = []
         self._troubles = list(fate.troubles)
         self._since = 0
         self._here = threading.local()
         self._registry = Registry()
-        self._registry.add(program_workflow)
+        for workflow in (program_workflow, plain_program_workflow):
+            self._registry.add(workflow)
         self._sweeper = Sweeper(
             lambda: self.store, self.messages, self.settings, lambda: _no_report()
         )
 
     # -- running ---------------------------------------------------------------------------
 
-    def run(self, program: Node, deadline: float = 30.0) -> Execution:
+    def run(self, program: Node, *, plain: bool = False, deadline: float = 30.0) -> Execution:
         """Start a program and go on until nothing is left to do; what it came to."""
-        interpreter.watch(self)
+        workflow = plain_program_workflow if plain else program_workflow
         payload = {"program": to_data(program), "given": None}
-        data = program_workflow.encode_payload(payload, self.settings.max_value_bytes)
+        data = workflow.encode_payload(payload, self.settings.max_value_bytes)
         self.root = str(uuid4())
-        new = NewExecution(ExecutionId(self.root), "program", self.store.project_id, data)
+        new = NewExecution(ExecutionId(self.root), workflow.id, self.store.project_id, data)
         self.store.start(new)
         return self.go_on(deadline)
 
@@ -160,7 +161,7 @@ class World:
                 raise Stuck(f"not ended after {deadline:g} s: {self.ledger.executions()}")
             hint = self.messages.take()
             if hint is not None:
-                self._deliver(hint.execution_id)
+                self._deliver(hint)
             elif not self._sweep():
                 time.sleep(0.001)
         found = self.ledger.executions()[self.root]
@@ -185,8 +186,8 @@ class World:
         self.messages.dispatch(hints)
         return bool(hints)
 
-    def _deliver(self, execution_id: str, *, nested: bool = False) -> None:
-        hop = Hop(len(self.hops) + 1, execution_id)
+    def _deliver(self, hint: Hint, *, nested: bool = False) -> None:
+        hop = Hop(len(self.hops) + 1, hint.execution_id)
         self.hops.append(hop)
         self._here.hop, self._here.nested = hop, nested
         watched: Any = WatchedStore(self.store, self, hop)
@@ -195,8 +196,11 @@ class World:
         # No process of this number began at this time: whoever looks sees that it is dead.
         owner = replace(this_process(), started=hop.number)
         try:
-            came_to = runner.run(execution_id, "program", owner)
+            came_to = runner.run(hint.execution_id, hint.workflow_id, owner)
             self._note(hop, type(came_to.outcome).__name__ if came_to.outcome else "nothing")
+        except StoreUnavailable:
+            self._note(hop, "gives up, the database being away")
+            self.messages.dispatch(self._sweeper.reclaim_dead())
         except BaseException:  # a death; a task group hands it on in a group
             if not hop.dead:
                 raise
@@ -236,6 +240,8 @@ class World:
         self._since += trouble.at in {"", name}
         if self._since <= trouble.after or trouble.at not in {"", name}:
             return
+        if trouble.what == "away" and not name.startswith(("before", "after")):
+            return  # it comes with the next call of the store
         self._troubles.pop(0)
         self._since = 0
         getattr(self, f"_{trouble.what}")(hop, name)
@@ -251,13 +257,13 @@ class World:
         self._note(hop, f"loses its lease {name}")
         hints = self._sweeper.reclaim_dead()
         hop.lost = hop.lost or bool(hints)
-        self._aside(lambda: [self._deliver(hint.execution_id, nested=True) for hint in hints])
+        self._aside(lambda: [self._deliver(hint, nested=True) for hint in hints])
 
     def _others(self, hop: Hop, name: str) -> None:
         def work() -> None:
             hint = self.messages.take()
             while hint is not None:
-                self._deliver(hint.execution_id, nested=True)
+                self._deliver(hint, nested=True)
                 hint = self.messages.take()
 
         self._note(hop, f"others work {name}")
@@ -269,11 +275,13 @@ class World:
         hop.keeper.heartbeat()
         self._here.nested = nested
 
+    def _away(self, hop: Hop, name: str) -> None:
+        self._note(hop, f"the database is away {name}")
+        raise StoreUnavailable("the database", "it does not answer")
+
     def _cancel(self, hop: Hop, name: str) -> None:
         self._note(hop, f"is cancelled {name}")
-        found, hints = self.store.cancel(self.root)
-        self.cancelled = self.cancelled or found
-        self.messages.dispatch(hints)
+        self.messages.dispatch(self.store.cancel(hop.execution_id)[1])
 
     def _aside(self, work: Callable[[], Any]) -> None:
         """Do something as another process would, while this one stands still."""
