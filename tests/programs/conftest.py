@@ -24,7 +24,7 @@ def _worlds(url: str) -> Iterator[Worlds]:
         database_url=url,
         auto_migrate=True,
         wait_threshold_seconds=0.005,
-        foreign_grace=1.0,
+        foreign_grace=0.05,
         unwind_seconds=2.0,
         lease_seconds=600.0,
         max_recoveries=1000,

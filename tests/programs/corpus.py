@@ -11,6 +11,7 @@ from tests.programs.syntax import (
     Gather,
     Group,
     InOrder,
+    Limited,
     Loop,
     Node,
     Seq,
@@ -38,6 +39,7 @@ CORPUS: dict[str, Node] = {
     "a failed gather, its branches going on": Seq(
         (Try(Gather((Seq((_NAPS, _PARKS, Step(1))), Fail("a"))), Step(2)), Wait(25))
     ),
+    "a semaphore": Limited((Seq((_NAPS, _PARKS, Step(1))), _NAPS, Seq((Step(2), Child(_PARKS))))),
     "a child that nobody waits for": Seq((Child(Seq((_PARKS, Step(1))), waits=False), Step(2))),
 }
 

@@ -13,6 +13,7 @@ from tests.programs.syntax import (
     Gather,
     Group,
     InOrder,
+    Limited,
     Loop,
     Node,
     Seq,
@@ -66,6 +67,7 @@ def _beside_each_other(part: Parts) -> Parts:
         st.builds(First, _several(part)),
         st.builds(InOrder, _several(part)),
         st.builds(Group, _several(part)),
+        st.builds(Limited, _several(part), most=st.sampled_from([1, 2])),
     )
 
 

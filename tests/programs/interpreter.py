@@ -19,6 +19,7 @@ from tests.programs.syntax import (
     Gather,
     Group,
     InOrder,
+    Limited,
     Loop,
     Node,
     Seq,
@@ -105,6 +106,7 @@ class Machine:
             Loop: self._loop,
             Try: self._try,
             Gather: self._gather,
+            Limited: self._limited,
             Group: self._group,
             First: self._first,
             InOrder: self._in_order,
@@ -190,6 +192,16 @@ class Machine:
         tasks = self._tasks(node, path, given)
         found = await asyncio.gather(*tasks, return_exceptions=node.collect)
         return [_value(one) for one in found]
+
+    async def _limited(self, node: Limited, path: str, given: Any) -> list[Any]:
+        limit = asyncio.Semaphore(node.most)
+
+        async def one(n: int, part: Node) -> Any:
+            async with limit:
+                return await self.run(part, f"{path}.{n}", given)
+
+        runs = [one(n, part) for n, part in enumerate(node.parts)]
+        return [_value(found) for found in await asyncio.gather(*runs, return_exceptions=True)]
 
     async def _group(self, node: Group, path: str, given: Any) -> list[Any]:
         try:

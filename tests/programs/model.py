@@ -22,6 +22,7 @@ from tests.programs.syntax import (
     Gather,
     Group,
     InOrder,
+    Limited,
     Loop,
     Node,
     Seq,
@@ -116,6 +117,7 @@ class _Model:
             ],
             Try: self._try,
             Gather: self._gather,
+            Limited: lambda node, path: self._gather(Gather(node.parts, True), path),
             Group: self._group,
             First: self._first,
             Child: self._child,
@@ -262,6 +264,8 @@ def determined(node: Node) -> Node:
         case Gather(parts, collect):
             made = tuple(determined(part) for part in parts)
             return Gather(made, collect or sum(map(fails, made)) > 1)
+        case Limited(parts, most):
+            return Limited(tuple(determined(part) for part in parts), most)
         case InOrder(parts):
             return Gather(tuple(determined(part) for part in parts), collect=True)
         case Group(parts):

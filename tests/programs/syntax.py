@@ -96,6 +96,14 @@ class Gather(Node):
 
 
 @dataclass(frozen=True, repr=False)
+class Limited(Node):
+    """A gather that collects errors, in which so many may go on at a time: a semaphore."""
+
+    parts: tuple[Node, ...]
+    most: int = 1
+
+
+@dataclass(frozen=True, repr=False)
 class Group(Node):
     """``asyncio.TaskGroup``: one that fails cancels the others."""
 
@@ -128,10 +136,7 @@ class Child(Node):
     waits: bool = True
 
 
-_KINDS = {
-    kind.__name__: kind
-    for kind in (Step, Wait, Draw, Fail, Seq, Loop, Try, Gather, Group, First, InOrder, Child)
-}
+_KINDS = {kind.__name__: kind for kind in Node.__subclasses__()}
 
 
 def to_data(node: Any) -> Any:
