@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, text, update
 
 from polos.errors import StoreError
 from polos.model.records import Checkpoint, Hint, Kind
@@ -38,7 +38,8 @@ _open_children = select(_children.c.id).where(
 )
 _descending = (
     select(table.c.id)
-    .where(table.c.project_id == bindparam("project"), table.c.cancel_descends)
+    # As text, as the index has it: SQLite doesn't find it by "cancel_descends = 1".
+    .where(table.c.project_id == bindparam("project"), text("polos_executions.cancel_descends"))
     .limit(bindparam("most"))
 )
 # A child that was started during the descent keeps it open for the sweep.
