@@ -111,18 +111,20 @@ class Workers:
         flows: str | Path = FLOWS,
         env: Mapping[str, str | None] | None = None,
         args: tuple[str, ...] = (),
+        prefix: tuple[str, ...] = (),
         ready: bool = True,
         mingle: bool = False,
     ) -> Program:
         """Start ``celery worker``.
 
         Args:
+            prefix: a command that runs the worker, such as ``unshare``.
             ready: whether to wait until it takes work.
             mingle: whether it may spend its first second on looking for others, as by default.
         """
         number = len(self._stack.workers)
         node = f"{name}{number}"
-        command = [sys.executable, "-m", "celery", "-A", app, "worker", f"--pool={pool}"]
+        command = [*prefix, sys.executable, "-m", "celery", "-A", app, "worker", f"--pool={pool}"]
         command += ["-c", str(slots), "-n", f"{node}@localhost", "-l", "INFO", *args]
         command += [] if mingle else ["--without-mingle"]
         program = Program(
