@@ -15,7 +15,7 @@ import shutil
 import signal
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -59,6 +59,26 @@ class Report:
     tried: int = 0
     missed: int = 0
     failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a campaign is to do.
+
+    Attributes:
+        url: an empty database.
+        name: of the subject.
+        most: how many traps to try, chosen by ``seed``; all where None.
+        plant: puts a defect into this process, to see it found; the first one is enough then.
+        at: try deaths at boundaries of this name only.
+    """
+
+    url: str
+    name: str
+    most: int | None
+    seed: int = 1
+    plant: Callable[[], None] | None = None
+    at: str = ""
 
 
 class Campaign:
@@ -212,27 +232,37 @@ def chosen(all_traps: Sequence[Trap], most: int | None, seed: int) -> list[list[
     return [[trap] for trap in alone] + pairs
 
 
-def hold(url: str, name: str, most: int | None, seed: int, answer: Connection) -> None:
+def hold(order: Order, answer: Connection) -> None:
     """Hold one campaign, in a process of its own, and send its report."""
     report = Report()
     try:
         with tempfile.TemporaryDirectory(prefix="boundaries-") as folder:
-            _hold(Campaign(url, name, Path(folder)), most, seed, report)
+            _hold(order, Path(folder), report)
     except Exception:
         report.failures.append(traceback.format_exc())
     answer.send(report)
 
 
-def _hold(campaign: Campaign, most: int | None, seed: int, report: Report) -> None:
+def _to_try(order: Order, names: Sequence[str]) -> list[list[Trap]]:
+    if not order.at:
+        return chosen(traps(names), order.most, order.seed)
+    deaths = (trap for trap in traps(names) if trap.fate is not Fate.CUT)
+    return [[trap] for trap in deaths if names[trap.number - 1] == order.at]
+
+
+def _hold(order: Order, folder: Path, report: Report) -> None:
+    if order.plant is not None:
+        order.plant()
+    campaign = Campaign(order.url, order.name, folder)
     undisturbed, names = campaign.undisturbed()
     report.boundaries = 2 * len(names)
-    for tried in chosen(traps(names), most, seed):
+    for tried in _to_try(order, names):
         wrong, met = campaign.run(undisturbed, tried)
         report.tried += met
         report.missed += not met
         if wrong:
             where = ", then ".join(f"{trap} {names[trap.number - 1]}" for trap in tried)
             report.failures.append("\n".join([f"{where}:", *wrong, campaign.told()]))
-        if len(report.failures) >= _MOST_FAILURES:
+        if len(report.failures) >= (_MOST_FAILURES if order.plant is None else 1):
             break
     campaign.close()

@@ -6,10 +6,11 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
+from typing import Protocol
 
 import pytest
 
-from tests.boundaries.campaign import Report, hold
+from tests.boundaries.campaign import Order, Report, hold
 from tests.support.servers import PostgresServer
 
 # Of each subject on each database; BOUNDARIES=all tries every one.
@@ -17,7 +18,13 @@ _SLICE = 8
 _LONGEST = 3000.0
 _PROPERTY = "boundaries"
 
-Campaigner = Callable[[str], Report]
+
+class Campaigner(Protocol):
+    """Holds a campaign, with a defect where one is given."""
+
+    def __call__(
+        self, name: str, plant: Callable[[], None] | None = None, at: str = ""
+    ) -> Report: ...
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -67,17 +74,18 @@ def campaign(
     fixtures = {"sqlite": "_sqlite_url", "postgresql": "_postgres_url"}
     url = request.getfixturevalue(fixtures[kind])
 
-    def held(name: str) -> Report:
+    def held(name: str, plant: Callable[[], None] | None = None, at: str = "") -> Report:
         most = None if os.environ.get("BOUNDARIES") == "all" else _SLICE
-        seed = int(os.environ.get("BOUNDARIES_SEED", "1"))
+        order = Order(url, name, most, int(os.environ.get("BOUNDARIES_SEED", "1")), plant, at)
         receiving, sending = forks.Pipe(duplex=False)
-        process = forks.Process(target=hold, args=(url, name, most, seed, sending))
+        process = forks.Process(target=hold, args=(order, sending))
         process.start()
         sending.close()
         assert receiving.poll(_LONGEST), "the campaign doesn't end"
         report: Report = receiving.recv()
         process.join()
-        record_property(_PROPERTY, (name, kind, report.boundaries, report.tried))
+        if plant is None:
+            record_property(_PROPERTY, (name, kind, report.boundaries, report.tried))
         return report
 
     return held

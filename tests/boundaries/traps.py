@@ -25,7 +25,8 @@ TRAPPED = 71
 PUBLISH = "publish"
 STORE_RESULT = "store result"
 ACKNOWLEDGE = "acknowledge"
-_TEXT = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM|FROM|BEGIN)\s*(\w*)")
+_WRITES = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM) (polos_\w+)")
+_READS = re.compile(r"(FROM) (polos_\w+)")
 
 
 class Side(StrEnum):
@@ -129,5 +130,5 @@ def _cut(connection: Any) -> Callable[[], None]:
 
 
 def _name(statement: str) -> str:
-    found = _TEXT.search(statement)
-    return " ".join(filter(None, found.groups())) if found else statement[:30]
+    found = _WRITES.search(statement) or _READS.search(statement)
+    return " ".join(found.groups()) if found else statement[:30]
