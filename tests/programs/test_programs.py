@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.programs import laws
 from tests.programs.drawing import fates, programs, sequences
@@ -13,6 +14,9 @@ from tests.programs.fate import Fate
 from tests.programs.model import Expected, determined, expected
 from tests.programs.syntax import Node
 from tests.programs.world import World
+
+# Shrinking takes its time.
+pytestmark = pytest.mark.timeout(1800)
 
 _WISHED = os.environ.get("EXAMPLES")
 
@@ -25,6 +29,7 @@ def _examples(usual: int) -> settings:
         database=None,
         deadline=None,
         print_blob=True,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
 
@@ -42,7 +47,7 @@ def check(
     assert not faults, laws.report(world, program, faults)
 
 
-@_examples(150)
+@_examples(100)
 @given(programs.map(determined), fates())
 def test_it_comes_to_what_the_model_says(
     worlds: Callable[..., World], program: Node, fate: Fate
@@ -56,7 +61,7 @@ def test_so_do_plain_functions(worlds: Callable[..., World], program: Node, fate
     check(worlds(fate), program, expected(program), plain=True)
 
 
-@_examples(100)
+@_examples(60)
 @given(programs, fates())
 def test_whatever_the_order_the_laws_hold(
     worlds: Callable[..., World], program: Node, fate: Fate
@@ -64,7 +69,7 @@ def test_whatever_the_order_the_laws_hold(
     check(worlds(fate), program)
 
 
-@_examples(50)
+@_examples(40)
 @given(programs, fates(cancels=True))
 def test_they_hold_for_what_is_cancelled(
     worlds: Callable[..., World], program: Node, fate: Fate
@@ -72,7 +77,7 @@ def test_they_hold_for_what_is_cancelled(
     check(worlds(fate), program)
 
 
-@_examples(30)
+@_examples(20)
 @given(programs.map(determined), fates())
 def test_it_comes_to_the_same_on_postgresql(
     postgres_worlds: Callable[..., World], program: Node, fate: Fate
