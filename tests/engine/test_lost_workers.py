@@ -1,0 +1,36 @@
+"""Workers that go away at awkward moments."""
+
+from __future__ import annotations
+
+import pytest
+
+from polos.definition.context import WorkflowContext
+from polos.definition.workflow import workflow
+from polos.store import waits
+from tests.engine.conftest import Engine, is_parked
+
+
+class WorkerExit(SystemExit):
+    """As Celery's own exits are."""
+
+
+def test_a_wait_that_ended_before_its_worker_did_is_not_left_behind(engine: Engine) -> None:
+    lost: list[int] = []
+
+    def loses_its_worker() -> None:
+        if not lost:
+            lost.append(1)
+            raise WorkerExit
+
+    @workflow(id="left_behind")
+    async def left_behind(ctx: WorkflowContext) -> None:
+        await ctx.step.wait_for("pause", seconds=0.6)
+        await ctx.step.run("step", loses_its_worker)
+
+    id_ = engine.start(left_behind)
+    assert is_parked(engine.deliver(id_))
+    with pytest.raises(WorkerExit):
+        engine.finish(id_)
+    engine.finish(id_)
+    with engine.store.database.engine.connect() as connection:
+        assert waits.find(connection, id_, "pause") is None
