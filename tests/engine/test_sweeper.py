@@ -1,0 +1,103 @@
+"""The sweep's re-dispatch on a real store. The workers are reports, and hints go into a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from polos.engine.owner import this_process
+from polos.engine.sweeper import Sweeper
+from polos.model.records import Hint, WorkerReport
+from polos.model.settings import Settings
+from polos.store.sql_store import SqlStore
+from tests.support.bulk import queue_many
+
+
+class Hints:
+    """Stands in for the broker, which may be away."""
+
+    def __init__(self) -> None:
+        self.sent: list[Hint] = []
+        self.away = False
+
+    def dispatch(self, hints: Sequence[Hint]) -> int:
+        self.sent += hints
+        return len(hints)
+
+    def is_away(self) -> bool:
+        return self.away
+
+    def take(self) -> list[Hint]:
+        taken, self.sent = self.sent, []
+        return taken
+
+
+class Site:
+    """A store, the worker that sweeps, and others that report."""
+
+    def __init__(self, url: str) -> None:
+        self.settings = Settings.load(database_url=url, auto_migrate=True)
+        self.store = SqlStore.open(self.settings)
+        self.hints = Hints()
+        self.own = self.report("sweeper@a", idle=0)
+        self.sweeper = Sweeper(lambda: self.store, self.hints, self.settings, lambda: self.own)
+
+    def report(self, name: str, idle: int, queue: str = "polos") -> WorkerReport:
+        owner = str(this_process(name))
+        return WorkerReport(name, owner, 50, idle, (queue,), ("flow",))
+
+    def tick(self) -> list[Hint]:
+        self.sweeper.tick()
+        return self.hints.take()
+
+    def claim(self, hints: Sequence[Hint]) -> None:
+        for hint in hints:
+            assert self.store.claim(hint.execution_id, "flow", this_process(), 60)
+
+
+@pytest.fixture
+def site(sqlite_url: str) -> Iterator[Site]:
+    made = Site(sqlite_url)
+    yield made
+    made.store.close()
+
+
+def test_claimed_hints_are_followed_by_twice_as_many(site: Site) -> None:
+    queue_many(site.store, "flow", b"{}", 500)
+    assert site.tick() == []
+    site.own = site.report("sweeper@a", idle=1)
+    counts = []
+    for _ in range(5):
+        hints = site.tick()
+        counts.append(len(hints))
+        site.claim(hints)
+    assert counts == [4, 8, 16, 32, 64]
+
+
+def test_unclaimed_hints_are_followed_by_no_others(site: Site) -> None:
+    queue_many(site.store, "flow", b"{}", 500)
+    site.own = site.report("sweeper@a", idle=2)
+    first = site.tick()
+    assert len(first) == 8
+    assert site.tick() == []
+    site.claim(first[:3])
+    # Three more than before may be under way, and five are.
+    assert len(site.tick()) == 6
+
+
+def test_one_sweep_sends_no_more_than_a_thousand_again(site: Site) -> None:
+    queue_many(site.store, "flow", b"{}", 3000)
+    site.own = site.report("sweeper@a", idle=200)
+    for number in range(3):
+        site.store.report(site.report(f"other@{number}", idle=200, queue=f"queue{number}"))
+    assert len(site.tick()) == 1000
+
+
+def test_a_broker_that_is_away_is_asked_by_one_hint(site: Site) -> None:
+    queue_many(site.store, "flow", b"{}", 500)
+    site.own = site.report("sweeper@a", idle=20)
+    site.hints.away = True
+    assert len(site.tick()) == 1
+    site.hints.away = False
+    assert len(site.tick()) == 4 * 20 - 1
