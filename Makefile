@@ -45,6 +45,9 @@ floors: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.step_cost
 	$(BIN)/python -m benchmarks.wait_lateness
+	$(BIN)/python -m benchmarks.backlog
+	$(BIN)/python -m benchmarks.parked
+	$(BIN)/python -m benchmarks.recovery
 
 install: $(INSTALLED)
 

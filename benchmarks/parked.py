@@ -34,8 +34,8 @@ from tests.support.processes import Program
 from tests.support.servers import PostgresServer, RedisServer
 
 COUNTS = (1_000, 10_000, 100_000)
-TICKS = 200
-WORK = 40
+TICKS = 100
+WORK = 20
 MEGABYTE = 1024 * 1024
 
 
