@@ -135,6 +135,13 @@ Index(
     postgresql_where=executions.c.dispatch_at.is_not(None),
     sqlite_where=executions.c.dispatch_at.is_not(None),
 )
+# Else the sweep reads all that is queued to find what waits.
+Index(
+    "polos_ix_wake",
+    executions.c.dispatch_at,
+    postgresql_where=executions.c.wake_at.is_not(None),
+    sqlite_where=executions.c.wake_at.is_not(None),
+)
 Index(
     "polos_ix_lease",
     executions.c.lease_expires_at,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from polos.definition.context import WorkflowContext
 from polos.definition.workflow import workflow
-from polos.store import waits
+from polos.store.schema import waits
 from tests.engine.conftest import Engine, is_parked
 
 
@@ -32,5 +33,4 @@ def test_a_wait_that_ended_before_its_worker_did_is_not_left_behind(engine: Engi
     with pytest.raises(WorkerExit):
         engine.finish(id_)
     engine.finish(id_)
-    with engine.store.database.engine.connect() as connection:
-        assert waits.find(connection, id_, "pause") is None
+    assert engine.store.database.run(select(waits)) == []

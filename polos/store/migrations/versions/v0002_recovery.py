@@ -1,4 +1,4 @@
-"""Whom a process's death is held against, and what it was doing."""
+"""Whom a process's death is held against, what it was doing, and an index of what waits."""
 
 from __future__ import annotations
 
@@ -17,3 +17,10 @@ def upgrade() -> None:
         sa.Column("lease_accountable", sa.Boolean(), server_default=sa.true(), nullable=False),
     )
     op.add_column("polos_executions", sa.Column("lease_steps", sa.Text(), nullable=True))
+    op.create_index(
+        "polos_ix_wake",
+        "polos_executions",
+        ["dispatch_at"],
+        postgresql_where=sa.text("wake_at IS NOT NULL"),
+        sqlite_where=sa.text("wake_at IS NOT NULL"),
+    )
