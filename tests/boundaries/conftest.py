@@ -14,7 +14,7 @@ from tests.boundaries.campaign import Order, Report, hold
 from tests.support.servers import PostgresServer
 
 # Of each subject on each database; BOUNDARIES=all tries every one.
-_SLICE = 8
+_SLICE = 6
 _LONGEST = 3000.0
 _PROPERTY = "boundaries"
 

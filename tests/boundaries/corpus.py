@@ -39,6 +39,8 @@ class Subject:
         cancelled: whether somebody cancels it as soon as it waits.
         racing: keys whose checkpoint may come before or after the end of the execution.
         idempotency_key: what its client starts it with.
+        dies_before: whether its process dies half-way each time, and what is tried are the
+            boundaries of the recovery: of the sweep that takes it back, and of the replay.
         celery: whether it runs as a Celery task, its messages on the embedded broker.
     """
 
@@ -48,12 +50,14 @@ class Subject:
     cancelled: bool = False
     racing: frozenset[str] = frozenset()
     idempotency_key: str | None = None
+    dies_before: bool = False
     celery: bool = False
 
     @property
     def name(self) -> str:
         """The workflow's id, and the way it runs."""
-        return f"{self.workflow.id}_celery" if self.celery else self.workflow.id
+        ways = ("_celery" if self.celery else "", "_recovery" if self.dies_before else "")
+        return self.workflow.id + "".join(ways)
 
 
 def failing(execution: str, step: str, times: int) -> str:
@@ -311,6 +315,7 @@ async def with_heartbeat(ctx: WorkflowContext) -> str:
     return await ctx.step.run("after", effect, ctx.execution_id, "after", "kept")
 
 
+_CHILD = frozenset({"child"})
 SUBJECTS = {
     subject.name: subject
     for subject in (
@@ -336,8 +341,10 @@ SUBJECTS = {
         Subject(child_fails),
         Subject(plain_function),
         Subject(cancelled, cancelled=True),
-        Subject(family_cancelled, cancelled=True, ordered=False, racing=frozenset({"child"})),
+        Subject(family_cancelled, cancelled=True, ordered=False, racing=_CHILD),
         Subject(with_heartbeat),
+        Subject(invoke_and_wait, dies_before=True),
+        Subject(family_cancelled, cancelled=True, ordered=False, racing=_CHILD, dies_before=True),
         Subject(wait_parked, celery=True),
         Subject(invoke_and_wait, celery=True, horizon=0),
         Subject(fails, celery=True),

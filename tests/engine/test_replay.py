@@ -6,11 +6,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.workflow import workflow
 from polos.errors import StepExecutionError, WorkflowFailedError
+from polos.model.records import Kind, Micros, Wait
 from polos.model.states import Status
+from polos.store import schema, waits
 from tests.engine.conftest import Engine, is_parked
 
 FALSY: list[Any] = [0, False, "", [], {}, None, 0.0, (), set(), b""]
@@ -245,3 +248,21 @@ def test_a_payload_that_no_longer_fits_fails_that_execution(engine: Engine) -> N
     assert found.status is Status.FAILED
     assert found.failure is not None
     assert "n" in found.failure.reason
+
+
+def test_a_wait_that_a_death_left_behind_goes_with_the_end(engine: Engine) -> None:
+    """Its checkpoint is there, so that no attempt sees the wait any more."""
+
+    @workflow(id="waited")
+    async def waited(ctx: WorkflowContext) -> None:
+        await ctx.step.wait_for("long", seconds=0.6)
+        await ctx.step.run("after", lambda: None)
+
+    id_ = engine.start(waited)
+    engine.result(id_)
+    engine.forget(id_, "after")
+    database = engine.store.database
+    left = Wait("long", Kind.TIMER, Micros(1))
+    database.transaction(lambda connection: waits.add(connection, id_, [left]))
+    engine.result(id_)
+    assert not database.run(select(schema.waits))
