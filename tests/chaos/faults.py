@@ -1,0 +1,241 @@
+"""The kinds of faults: what each does, how it heals, and whether it hit work in flight."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from tests.chaos.fleet import Fleet, pool_of, processes_of
+from tests.chaos.ledger import Ledger
+from tests.chaos.proxy import drawn_cut
+from tests.chaos.setups import LEASE_SECONDS, Files, Setup
+from tests.support.processes import Program
+
+_AIM_SECONDS = 3.0
+_IN_FLIGHT = text("SELECT count(*) FROM polos_executions WHERE status IN ('queued', 'running')")
+
+
+@dataclass
+class Scene:
+    """What faults strike."""
+
+    setup: Setup
+    fleet: Fleet
+    ledger: Ledger
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def in_flight(self, pids: set[int]) -> int:
+        """How many effects these processes have begun and not ended."""
+        with self.lock:
+            return self.ledger.update().in_flight(pids)
+
+    def aim(self, pids: Callable[[], set[int]]) -> set[int]:
+        """Wait for effects to be in flight, but not long; the processes then."""
+        end = time.monotonic() + _AIM_SECONDS
+        while not self.in_flight(found := pids()) and time.monotonic() < end:
+            time.sleep(0.02)
+        return found
+
+    def executions_in_flight(self) -> int:
+        """How many executions are queued or running; 0 while the database is away."""
+        with suppress(SQLAlchemyError), self.setup.direct.connect() as connection:
+            return int(connection.execute(_IN_FLIGHT).scalar_one())
+        return 0
+
+    def any_worker(self, rng: random.Random) -> Program | None:
+        """One of those that run."""
+        running = self.fleet.running()
+        return rng.choice(running) if running else None
+
+
+# Whether it hit work in flight.
+Strike = Callable[[Scene, random.Random], bool]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A kind of fault.
+
+    Attributes:
+        strike: does it, and heals what does not heal by itself.
+        needs: what a set-up must have for it.
+    """
+
+    name: str
+    strike: Strike
+    needs: Callable[[Setup], bool] = lambda setup: True
+
+
+def kill_child(scene: Scene, rng: random.Random) -> bool:
+    """SIGKILL of one process of a worker's pool."""
+    victim = scene.any_worker(rng)
+    if victim is None:
+        return False
+    pids = scene.aim(lambda: {child.pid for child in pool_of(victim)})
+    busy = [pid for pid in sorted(pids) if scene.in_flight({pid})] or sorted(pids)
+    if not busy:
+        return False
+    pid = rng.choice(busy)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    return scene.in_flight({pid}) > 0
+
+
+def kill_worker(scene: Scene, rng: random.Random) -> bool:
+    """SIGKILL of a worker with its pool, or of its main process alone."""
+    victim = scene.any_worker(rng)
+    if victim is None:
+        return False
+    whole = rng.random() < 0.7
+    pids = scene.aim(lambda: processes_of(victim))
+    victim.kill(signal.SIGKILL, group=whole)
+    return scene.in_flight(pids) > 0
+
+
+def kill_all(scene: Scene, rng: random.Random) -> bool:
+    """SIGKILL of everything at once."""
+    pids = scene.aim(lambda: set().union(*map(processes_of, scene.fleet.running())))
+    for victim in scene.fleet.running():
+        victim.kill(signal.SIGKILL, group=True)
+    return scene.in_flight(pids) > 0
+
+
+def freeze(scene: Scene, rng: random.Random) -> bool:
+    """SIGSTOP for longer than a lease, then SIGCONT: the zombie."""
+    victim = scene.any_worker(rng)
+    if victim is None:
+        return False
+    pids = scene.aim(lambda: processes_of(victim))
+    victim.kill(signal.SIGSTOP, group=True)
+    try:
+        hit = scene.in_flight(pids) > 0
+        time.sleep(LEASE_SECONDS * rng.uniform(1.4, 2.2))
+    finally:
+        victim.kill(signal.SIGCONT, group=True)
+    return hit
+
+
+def terminate(scene: Scene, rng: random.Random) -> bool:
+    """SIGTERM."""
+    victim = scene.any_worker(rng)
+    if victim is None:
+        return False
+    pids = scene.aim(lambda: processes_of(victim))
+    hit = scene.in_flight(pids) > 0
+    scene.fleet.ask_to_end(victim)
+    return hit
+
+
+def broker_restart(scene: Scene, rng: random.Random) -> bool:
+    """The broker ends and is back at once."""
+    with scene.setup.broker_lock:
+        hit = scene.executions_in_flight() > 0
+        _broker(scene).restart()
+    return hit
+
+
+def broker_forgets(scene: Scene, rng: random.Random) -> bool:
+    """The broker loses all messages."""
+    with scene.setup.broker_lock:
+        hit = scene.executions_in_flight() > 0
+        assert scene.setup.broker is not None
+        scene.setup.broker.forget()
+    return hit
+
+
+def broker_away(scene: Scene, rng: random.Random) -> bool:
+    """The broker is away for seconds."""
+    with scene.setup.broker_lock:
+        hit = scene.executions_in_flight() > 0
+        _broker(scene).stop()
+        time.sleep(rng.uniform(1.0, 6.0))
+        _broker(scene).start()
+    return hit
+
+
+def database_crash(scene: Scene, rng: random.Random) -> bool:
+    """``pg_ctl stop -m immediate``, and back, at once or after seconds."""
+    server = scene.setup.postgres
+    assert server is not None
+    with scene.setup.database_lock:
+        hit = scene.executions_in_flight() > 0
+        server.stop("immediate")
+        time.sleep(rng.choice((0.0, rng.uniform(0.5, 5.0))))
+        server.start()
+    return hit
+
+
+def database_held(scene: Scene, rng: random.Random) -> bool:
+    """Somebody holds SQLite's write lock for about as long as a lease."""
+    hit = scene.executions_in_flight() > 0
+    with scene.setup.database_lock, scene.setup.direct.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        time.sleep(rng.uniform(0.5, LEASE_SECONDS * 1.3))
+        connection.rollback()
+    return hit
+
+
+def cut_commit(scene: Scene, rng: random.Random) -> bool:
+    """A connection is cut in the middle of a COMMIT, or before its answer."""
+    return _cut(scene, rng, b"COMMIT")
+
+
+def cut_statement(scene: Scene, rng: random.Random) -> bool:
+    """A connection is cut in the middle of any message, or before its answer."""
+    return _cut(scene, rng, b"")
+
+
+def _cut(scene: Scene, rng: random.Random, pattern: bytes) -> bool:
+    proxy = scene.setup.proxy
+    assert proxy is not None
+    cuts = [proxy.arm(drawn_cut(rng, pattern)) for _ in range(rng.randint(1, 3))]
+    hit = cuts[0].done.wait(5.0)
+    for cut in cuts:
+        proxy.disarm(cut)
+    return hit
+
+
+def _broker(scene: Scene) -> Any:
+    return scene.setup.broker
+
+
+def _has_broker_server(setup: Setup) -> bool:
+    return not isinstance(setup.broker, Files)
+
+
+def _has_database_server(setup: Setup) -> bool:
+    return setup.postgres is not None
+
+
+FAULTS = {
+    fault.name: fault
+    for fault in (
+        Fault("kill child", kill_child),
+        Fault("kill worker", kill_worker),
+        Fault("kill all", kill_all),
+        Fault("freeze", freeze),
+        Fault("terminate", terminate),
+        Fault("broker forgets", broker_forgets),
+        Fault("broker restart", broker_restart, _has_broker_server),
+        Fault("broker away", broker_away, _has_broker_server),
+        Fault("database crash", database_crash, _has_database_server),
+        Fault("database held", database_held, lambda setup: not _has_database_server(setup)),
+        Fault("cut commit", cut_commit, _has_database_server),
+        Fault("cut statement", cut_statement, _has_database_server),
+    )
+}
+
+
+def kinds_for(setup: Setup) -> list[str]:
+    """The kinds that a set-up can have."""
+    return [name for name, fault in FAULTS.items() if fault.needs(setup)]
