@@ -74,7 +74,7 @@ class Drive:
         setup: where.
         seed: from which all is drawn.
         seconds: how long faults come.
-        least: how many executions at least are started by the stream.
+        least: how many executions there are to be at least.
     """
 
     def __init__(self, setup: Setup, seed: int, seconds: float, least: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from tests.chaos.fleet import Fleet, pool_of, processes_of
+from tests.chaos.fleet import Fleet, processes_of
 from tests.chaos.ledger import Ledger
 from tests.chaos.proxy import drawn_cut
 from tests.chaos.setups import LEASE_SECONDS, Files, Setup
@@ -39,23 +39,22 @@ class Scene:
         with self.lock:
             return self.ledger.update().in_flight(pids)
 
-    def aim(self, pids: Callable[[], set[int]]) -> set[int]:
-        """Wait for effects to be in flight, but not long; the processes then."""
+    def aim(self, rng: random.Random) -> tuple[Program, set[int]] | None:
+        """A worker with effects in flight, or any where none comes to have some; its processes."""
         end = time.monotonic() + _AIM_SECONDS
-        while not self.in_flight(found := pids()) and time.monotonic() < end:
+        while True:
+            found = [(worker, processes_of(worker)) for worker in self.fleet.running()]
+            busy = [pair for pair in found if self.in_flight(pair[1])]
+            if busy or time.monotonic() > end:
+                break
             time.sleep(0.02)
-        return found
+        return rng.choice(busy or found) if found else None
 
     def executions_in_flight(self) -> int:
         """How many executions are queued or running; 0 while the database is away."""
         with suppress(SQLAlchemyError), self.setup.direct.connect() as connection:
             return int(connection.execute(_IN_FLIGHT).scalar_one())
         return 0
-
-    def any_worker(self, rng: random.Random) -> Program | None:
-        """One of those that run."""
-        running = self.fleet.running()
-        return rng.choice(running) if running else None
 
 
 # Whether it hit work in flight.
@@ -78,11 +77,12 @@ class Fault:
 
 def kill_child(scene: Scene, rng: random.Random) -> bool:
     """SIGKILL of one process of a worker's pool."""
-    victim = scene.any_worker(rng)
-    if victim is None:
+    aimed = scene.aim(rng)
+    if aimed is None:
         return False
-    pids = scene.aim(lambda: {child.pid for child in pool_of(victim)})
-    busy = [pid for pid in sorted(pids) if scene.in_flight({pid})] or sorted(pids)
+    worker, pids = aimed
+    children = sorted(pids - {worker.pid})
+    busy = [pid for pid in children if scene.in_flight({pid})] or children
     if not busy:
         return False
     pid = rng.choice(busy)
@@ -93,46 +93,47 @@ def kill_child(scene: Scene, rng: random.Random) -> bool:
 
 def kill_worker(scene: Scene, rng: random.Random) -> bool:
     """SIGKILL of a worker with its pool, or of its main process alone."""
-    victim = scene.any_worker(rng)
-    if victim is None:
+    aimed = scene.aim(rng)
+    if aimed is None:
         return False
-    whole = rng.random() < 0.7
-    pids = scene.aim(lambda: processes_of(victim))
-    victim.kill(signal.SIGKILL, group=whole)
+    worker, pids = aimed
+    worker.kill(signal.SIGKILL, group=rng.random() < 0.7)
     return scene.in_flight(pids) > 0
 
 
 def kill_all(scene: Scene, rng: random.Random) -> bool:
     """SIGKILL of everything at once."""
-    pids = scene.aim(lambda: set().union(*map(processes_of, scene.fleet.running())))
-    for victim in scene.fleet.running():
-        victim.kill(signal.SIGKILL, group=True)
+    scene.aim(rng)
+    workers = scene.fleet.running()
+    pids = set().union(*map(processes_of, workers))
+    for worker in workers:
+        worker.kill(signal.SIGKILL, group=True)
     return scene.in_flight(pids) > 0
 
 
 def freeze(scene: Scene, rng: random.Random) -> bool:
     """SIGSTOP for longer than a lease, then SIGCONT: the zombie."""
-    victim = scene.any_worker(rng)
-    if victim is None:
+    aimed = scene.aim(rng)
+    if aimed is None:
         return False
-    pids = scene.aim(lambda: processes_of(victim))
-    victim.kill(signal.SIGSTOP, group=True)
+    worker, pids = aimed
+    worker.kill(signal.SIGSTOP, group=True)
     try:
         hit = scene.in_flight(pids) > 0
         time.sleep(LEASE_SECONDS * rng.uniform(1.4, 2.2))
     finally:
-        victim.kill(signal.SIGCONT, group=True)
+        worker.kill(signal.SIGCONT, group=True)
     return hit
 
 
 def terminate(scene: Scene, rng: random.Random) -> bool:
     """SIGTERM."""
-    victim = scene.any_worker(rng)
-    if victim is None:
+    aimed = scene.aim(rng)
+    if aimed is None:
         return False
-    pids = scene.aim(lambda: processes_of(victim))
+    worker, pids = aimed
     hit = scene.in_flight(pids) > 0
-    scene.fleet.ask_to_end(victim)
+    scene.fleet.ask_to_end(worker)
     return hit
 
 

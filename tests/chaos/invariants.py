@@ -120,26 +120,36 @@ def _after_its_checkpoint(evidence: Evidence, all_runs: list[Run]) -> Iterator[s
 def _unexplained(evidence: Evidence, row: Row, all_runs: list[Run]) -> Iterator[str]:
     """Repeats that no interrupted attempt accounts for."""
     repeats: dict[str, list[Run]] = defaultdict(list)
-    failures: Counter[str] = Counter()
-    kept: set[str] = set()
-    for run in all_runs:
-        if run.phase is Phase.CANCELLED:
-            continue
-        if run.phase is Phase.FAIL:
-            failures[run.step] += 1
-            if failures[run.step] <= planned_failures(row["workflow_id"], run.step, row["payload"]):
-                continue
-        elif run.step not in kept and _is_the_recorded(evidence, run):
-            kept.add(run.step)
-            continue
+    for run in _repeats(evidence, row, all_runs):
         repeats[run.attempt].append(run)
     for attempt, its in repeats.items():
-        claim = evidence.claim_of.get(attempt)
         names = sorted(run.step for run in its)
-        if claim is not None and not claim.lost:
+        if not _interrupted(evidence, attempt):
+            claim = evidence.claim_of[attempt]
             yield f"{row['id']}: {names} in attempt {attempt}, which ended as {claim.ended}"
         elif not _at_once(its):
             yield f"{row['id']}: {names} were not all executing when attempt {attempt} ended"
+
+
+def _repeats(evidence: Evidence, row: Row, all_runs: list[Run]) -> Iterator[Run]:
+    """The runs that neither were recorded nor failed as planned."""
+    planned: Counter[str] = Counter()
+    kept: set[str] = set()
+    # Which of the failures was written down is not known: those of whole attempts were.
+    for run in sorted(all_runs, key=lambda it: _interrupted(evidence, it.attempt)):
+        if run.phase is Phase.FAIL:
+            planned[run.step] += 1
+            if planned[run.step] > planned_failures(row["workflow_id"], run.step, row["payload"]):
+                yield run
+        elif run.step not in kept and _is_the_recorded(evidence, run):
+            kept.add(run.step)
+        elif run.phase is not Phase.CANCELLED:
+            yield run
+
+
+def _interrupted(evidence: Evidence, attempt: str) -> bool:
+    claim = evidence.claim_of.get(attempt)
+    return claim is None or claim.lost
 
 
 def _is_the_recorded(evidence: Evidence, run: Run) -> bool:
