@@ -9,7 +9,7 @@ unexport PYTHONHOME PYTHONPATH
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: test boundaries programs demo bench lint ruff mypy pyright floors install clean
+.PHONY: test chaos boundaries programs demo bench lint ruff mypy pyright floors install clean
 
 # Part of them: make test ARGS="tests/unit -k lease"
 test: $(INSTALLED)
@@ -48,6 +48,12 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.backlog
 	$(BIN)/python -m benchmarks.parked
 	$(BIN)/python -m benchmarks.recovery
+
+# Workers, brokers and databases are killed for SECONDS; SETUP is servers, rabbitmq, embedded or all.
+chaos: SECONDS = 600
+chaos: SETUP = all
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) --setup $(SETUP) $(if $(SEED),--seed $(SEED))
 
 install: $(INSTALLED)
 

@@ -124,7 +124,7 @@ def collect(engine: Engine, ledger: Ledger, started: Started) -> Evidence:
 
 def _decoded(row: Row) -> Row:
     made = dict(row)
-    made["payload"] = decode(row["payload"], lenient=True)
+    made["payload"] = decode(row["payload"], lenient=True) or {}
     made["result"] = None if row["result"] is None else decode(row["result"], lenient=True)
     made["failure"] = None if row["failure"] is None else decode_failure(row["failure"])
     made["finished"] = None if row["finished_at"] is None else row["finished_at"] / SECOND

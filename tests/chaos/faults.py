@@ -21,7 +21,8 @@ from tests.chaos.proxy import drawn_cut
 from tests.chaos.setups import LEASE_SECONDS, Files, Setup
 from tests.support.processes import Program
 
-_AIM_SECONDS = 3.0
+# So long a blow waits for work to hit.
+_AIM_SECONDS = 12.0
 _IN_FLIGHT = text("SELECT count(*) FROM polos_executions WHERE status IN ('queued', 'running')")
 
 
@@ -50,8 +51,16 @@ class Scene:
             time.sleep(0.02)
         return rng.choice(busy or found) if found else None
 
-    def executions_in_flight(self) -> int:
-        """How many executions are queued or running; 0 while the database is away."""
+    def aim_at_executions(self) -> bool:
+        """Wait for executions that are queued or running; whether there were any in the end."""
+        end = time.monotonic() + _AIM_SECONDS
+        while not self._executions_in_flight():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def _executions_in_flight(self) -> int:
         with suppress(SQLAlchemyError), self.setup.direct.connect() as connection:
             return int(connection.execute(_IN_FLIGHT).scalar_one())
         return 0
@@ -140,7 +149,7 @@ def terminate(scene: Scene, rng: random.Random) -> bool:
 def broker_restart(scene: Scene, rng: random.Random) -> bool:
     """The broker ends and is back at once."""
     with scene.setup.broker_lock:
-        hit = scene.executions_in_flight() > 0
+        hit = scene.aim_at_executions()
         _broker(scene).restart()
     return hit
 
@@ -148,7 +157,7 @@ def broker_restart(scene: Scene, rng: random.Random) -> bool:
 def broker_forgets(scene: Scene, rng: random.Random) -> bool:
     """The broker loses all messages."""
     with scene.setup.broker_lock:
-        hit = scene.executions_in_flight() > 0
+        hit = scene.aim_at_executions()
         assert scene.setup.broker is not None
         scene.setup.broker.forget()
     return hit
@@ -157,7 +166,7 @@ def broker_forgets(scene: Scene, rng: random.Random) -> bool:
 def broker_away(scene: Scene, rng: random.Random) -> bool:
     """The broker is away for seconds."""
     with scene.setup.broker_lock:
-        hit = scene.executions_in_flight() > 0
+        hit = scene.aim_at_executions()
         _broker(scene).stop()
         time.sleep(rng.uniform(1.0, 6.0))
         _broker(scene).start()
@@ -169,7 +178,7 @@ def database_crash(scene: Scene, rng: random.Random) -> bool:
     server = scene.setup.postgres
     assert server is not None
     with scene.setup.database_lock:
-        hit = scene.executions_in_flight() > 0
+        hit = scene.aim_at_executions()
         server.stop("immediate")
         time.sleep(rng.choice((0.0, rng.uniform(0.5, 5.0))))
         server.start()
@@ -178,7 +187,7 @@ def database_crash(scene: Scene, rng: random.Random) -> bool:
 
 def database_held(scene: Scene, rng: random.Random) -> bool:
     """Somebody holds SQLite's write lock for about as long as a lease."""
-    hit = scene.executions_in_flight() > 0
+    hit = scene.aim_at_executions()
     with scene.setup.database_lock, scene.setup.direct.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         time.sleep(rng.uniform(0.5, LEASE_SECONDS * 1.3))
@@ -200,7 +209,7 @@ def _cut(scene: Scene, rng: random.Random, pattern: bytes) -> bool:
     proxy = scene.setup.proxy
     assert proxy is not None
     cuts = [proxy.arm(drawn_cut(rng, pattern)) for _ in range(rng.randint(1, 3))]
-    hit = cuts[0].done.wait(5.0)
+    hit = cuts[0].done.wait(_AIM_SECONDS)
     for cut in cuts:
         proxy.disarm(cut)
     return hit

@@ -50,7 +50,7 @@ async def retries(ctx: WorkflowContext, payload: dict) -> str:
 
 
 @workflow(id="chaos-hopeless")
-async def hopeless(ctx: WorkflowContext, payload: dict) -> None:
+async def hopeless(ctx: WorkflowContext) -> None:
     """A step that never succeeds."""
     scribe = Scribe.of(ctx)
     await ctx.step.run("before", scribe.work, "before")

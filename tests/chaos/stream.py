@@ -155,7 +155,9 @@ class Stream:
         id_ = str(uuid4())
         workflow = _workflow(workflow_id)
         # The same key again: whether the first one was written is not known after a lost answer.
-        self._until_stored(lambda: workflow.start(self._client, payload, idempotency_key=id_))
+        self._until_stored(
+            lambda: workflow.start(self._client, payload or None, idempotency_key=id_)
+        )
         [found] = self._until_stored(lambda: self._ids(id_))
         self.started.roots[found] = payload
         if workflow_id == "chaos-sleeper":

@@ -1,0 +1,115 @@
+"""Bugs that workers are given on purpose, so that the invariants are seen to fail.
+
+A worker that imports this module has the one that the environment names.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from polos.binding import bound
+from polos.codec import encode
+from polos.engine.effects import AttemptEffects
+from polos.model.records import Checkpoint, ExecutionId, Kind, Micros, NewExecution, Wait, micros
+from polos.store import checkpoints, outcomes, waits
+from polos.store.executions import insert_execution
+from polos.store.sql_store import SqlStore
+from tests.chaos import ledger
+
+VARIABLE = "CHAOS_PLANT"
+
+
+def die_once(where: str) -> None:
+    """SIGKILL to this process, the first time that any comes here."""
+    marker = Path(os.environ[ledger.VARIABLE]).with_name(f"died-{where}")
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wake_is_lost() -> None:
+    """A completion is counted, but what waits for it is not queued."""
+    outcomes.wake = lambda connection, locked, reason: (
+        connection.execute(outcomes._count_wakeup, {"the_id": locked.id}) and ()
+    )
+
+
+def steps_are_forgotten() -> None:
+    """An attempt does not get to see the checkpoints of steps."""
+    whole = checkpoints.load
+    checkpoints.load = lambda database, execution_id: tuple(
+        row for row in whole(database, execution_id) if row.kind is not Kind.STEP
+    )
+
+
+def waits_are_short() -> None:
+    """A wait is due before its time."""
+    right = AttemptEffects.wait_until
+
+    async def wait_until(self: AttemptEffects, key: str, due: Callable[[], Micros]) -> None:
+        await right(self, key, lambda: Micros(due() - micros(0.4)))
+
+    AttemptEffects.wait_until = wait_until
+
+
+def child_apart() -> None:
+    """A child is written before what its parent keeps of it, under an id of its own."""
+
+    def start_child(
+        self: SqlStore, parent_id: str, token: str, child: NewExecution, row: Checkpoint | Wait
+    ) -> Any:
+        apart = replace(child, id=ExecutionId(str(uuid4())))
+        self.database.transaction(lambda it: insert_execution(it, apart))
+        die_once("between")
+        assert isinstance(row, Checkpoint)
+        self.checkpoint(parent_id, token, [replace(row, value=encode(apart.id))])
+        return self.get(apart.id)
+
+    SqlStore.start_child = start_child
+
+
+def hints_make_rows() -> None:
+    """A hint whose execution is not there is taken for a start."""
+    bound.HINT_HEADER = "not_looked_at"
+
+
+def ends_are_not_announced() -> None:
+    """An end counts as told to Celery as soon as it is committed, and then the process dies."""
+    right = bound.Bound.deliver
+
+    def deliver(self: bound.Bound, request: Any, *rest: Any) -> Any:
+        delivery = right(self, request, *rest)
+        if delivery.result is not None:
+            self.store.announced(request.id)
+            die_once("before Celery knew")
+        return delivery
+
+    bound.Bound.deliver = deliver
+
+
+def waits_are_left() -> None:
+    """An end leaves the waits of its execution."""
+    waits.forget_all = lambda connection, execution_id: None
+
+
+PLANTS = {
+    plant.__name__: plant
+    for plant in (
+        wake_is_lost,
+        steps_are_forgotten,
+        waits_are_short,
+        child_apart,
+        hints_make_rows,
+        ends_are_not_announced,
+        waits_are_left,
+    )
+}
+
+if os.environ.get(VARIABLE):
+    PLANTS[os.environ[VARIABLE]]()
