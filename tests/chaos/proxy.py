@@ -8,8 +8,9 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
-from tests.support.servers import HOST
+from tests.support.servers import HOST, free_port
 
 
 class Where(StrEnum):
@@ -50,10 +51,10 @@ class Proxy:
         self._target = target
         self._armed: list[Cut] = []
         self._lock = threading.Lock()
-        self._listener = socket.create_server((HOST, 0), backlog=128)
+        self._listener = socket.create_server((HOST, free_port()), backlog=128)
         self.port: int = self._listener.getsockname()[1]
         self._open: set[Connection] = set()
-        threading.Thread(target=self._accept, name="proxy", daemon=True).start()
+        self._begin()
 
     def arm(self, cut: Cut) -> Cut:
         """Cut the next connection that fits."""
@@ -66,12 +67,18 @@ class Proxy:
         with self._lock, suppress(ValueError):
             self._armed.remove(cut)
 
-    def cut_all(self) -> int:
-        """Cut all connections that are open now; how many that were."""
-        found = list(self._open)
-        for connection in found:
+    def refuse(self) -> None:
+        """Cut all connections, and take no new ones."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in list(self._open):
             connection.close()
-        return len(found)
+
+    def take(self) -> None:
+        """Take connections again, at the same port."""
+        self._listener = socket.create_server((HOST, self.port), backlog=128)
+        self._begin()
 
     def taken(self, data: bytes) -> Cut | None:
         """The cut that this message is for, which is then no longer armed."""
@@ -90,13 +97,16 @@ class Proxy:
 
     def close(self) -> None:
         """End it with all its connections."""
-        self._listener.close()
-        self.cut_all()
+        self.refuse()
 
-    def _accept(self) -> None:
+    def _begin(self) -> None:
+        work = partial(self._accept, self._listener)
+        threading.Thread(target=work, name="proxy", daemon=True).start()
+
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             try:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from sqlalchemy import Engine, create_engine
@@ -34,22 +33,6 @@ SETTINGS = {
 }
 
 
-class Broker(Protocol):
-    """What the faults do to a broker."""
-
-    def forget(self) -> None:
-        """Lose every message."""
-
-    def restart(self) -> None:
-        """End it and start it again."""
-
-    def stop(self) -> None:
-        """Be away."""
-
-    def start(self) -> None:
-        """Be there again."""
-
-
 class Redis:
     """Redis as a broker."""
 
@@ -68,20 +51,17 @@ class Redis:
 
 
 class Rabbit:
-    """RabbitMQ as a broker."""
+    """RabbitMQ as a broker, behind a proxy: it takes long to start, and so is seldom ended."""
 
-    def __init__(self, server: RabbitServer) -> None:
+    def __init__(self, server: RabbitServer, proxy: Proxy) -> None:
         self._server = server
         self.restart = server.restart
-        self.stop = server.kill
+        self.stop = proxy.refuse
+        self.start = proxy.take
 
     def forget(self) -> None:
         """Purge the queue."""
         self._server.purge(QUEUE)
-
-    def start(self) -> None:
-        """Be there again, with its durable messages."""
-        self._server.start()
 
 
 class Files:
@@ -172,7 +152,10 @@ def _servers(name: str, folder: Path, stack: ExitStack) -> Setup:
     broker: Redis | Rabbit
     if name == "rabbitmq":
         rabbit = stack.enter_context(RabbitServer())
-        url, broker = rabbit.url, Rabbit(rabbit)
+        door = Proxy(rabbit.port)
+        stack.callback(door.close)
+        url = rabbit.url.replace(f":{rabbit.port}/", f":{door.port}/")
+        broker = Rabbit(rabbit, door)
     else:
         redis = stack.enter_context(RedisServer())
         url, broker = redis.url, Redis(redis)

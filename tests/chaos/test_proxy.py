@@ -77,3 +77,15 @@ def test_an_answer_is_cut(proxy: Proxy, echo: Echo) -> None:
 def test_what_is_disarmed_does_not_cut(proxy: Proxy) -> None:
     proxy.disarm(proxy.arm(Cut(Where.REQUEST)))
     assert ask(proxy, b"hello") == b"hello"
+
+
+def test_it_refuses_for_a_while(proxy: Proxy) -> None:
+    with socket.create_connection((HOST, proxy.port), timeout=10) as before:
+        before.sendall(b"hello")
+        assert before.recv(10) == b"hello"
+        proxy.refuse()
+        assert before.recv(10) == b""
+    with pytest.raises(ConnectionRefusedError):
+        ask(proxy, b"hello")
+    proxy.take()
+    assert ask(proxy, b"hello") == b"hello"
