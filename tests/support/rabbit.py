@@ -47,9 +47,11 @@ class RabbitServer(Server):
         self._program.stop(_START_SECONDS)
 
     def restart(self) -> None:
-        """Kill it and start it again at the same address, with what was on disk."""
-        self.kill()
-        self.start()
+        """Stop the broker and start it again, within its node: that is up again much sooner."""
+        command = [_BINARIES / "rabbitmqctl", "eval", "rabbit:stop(), rabbit:start()."]
+        env, log = self._environment(), self.folder / "rabbitmqctl.log"
+        with Program(command, log=log, cwd=self.folder, env=env) as rabbitmqctl:
+            assert rabbitmqctl.wait(_START_SECONDS) == 0, rabbitmqctl.tail()
 
     def kill(self) -> None:
         """SIGKILL to all of it: what is started is a script, the node is its child."""
