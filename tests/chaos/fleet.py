@@ -15,7 +15,7 @@ from tests.support.processes import Program, until
 
 FLOWS = "tests.chaos.flows"
 _WORKERS = 3
-_SLOTS = 2
+_SLOTS = 4
 # As service managers do with one that was asked to end and goes on.
 _PATIENCE = 30.0
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 # A long run is to have more than 20 hits of each kind, of 600 s with some that hit nothing.
 EVERY = 22.0
-_FIRST = (2.0, 8.0)
+_FIRST = (2.0, EVERY)
 
 
 @dataclass(frozen=True, slots=True, order=True)
