@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tests.chaos.evidence import collect
 from tests.chaos.faults import FAULTS, Scene, kinds_for
 from tests.chaos.fleet import Fleet
-from tests.chaos.invariants import violations
+from tests.chaos.invariants import interruptions, violations
 from tests.chaos.schedule import Blow, schedule
 from tests.chaos.setups import Setup, opened
 from tests.chaos.stream import Stream
@@ -35,6 +35,8 @@ class Report:
 
     Attributes:
         struck, hits: how often each kind of fault came, and how often it hit work in flight.
+        leases_lost, run_again: how many leases were taken away or given back, and how many runs
+            of steps that cost.
         violations: what is broken; empty where all is well.
     """
 
@@ -43,6 +45,8 @@ class Report:
     seconds: float
     executions: int = 0
     settled_in: float = 0.0
+    leases_lost: int = 0
+    run_again: int = 0
     struck: Counter[str] = field(default_factory=Counter)
     hits: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
@@ -55,7 +59,8 @@ class Report:
         """For people."""
         head = (
             f"chaos on {self.setup}, seed {self.seed}, {self.seconds:g} s of faults: "
-            f"{self.executions} executions, settled {self.settled_in:.1f} s after the last fault"
+            f"{self.executions} executions, settled {self.settled_in:.1f} s after the last fault; "
+            f"{self.leases_lost} leases lost, {self.run_again} steps run again"
         )
         rows = [f"  {'fault':<18}{'struck':>8}{'hit':>8}"]
         rows += [f"  {kind:<18}{self.struck[kind]:>8}{self.hits[kind]:>8}" for kind in self.struck]
@@ -103,6 +108,7 @@ class Drive:
             fleet.close()
         evidence = collect(self._setup.direct, self._ledger, self._stream.started)
         self.report.executions = len(evidence.executions)
+        self.report.leases_lost, self.report.run_again = interruptions(evidence)
         self.report.violations += violations(evidence)
         return self.report
 

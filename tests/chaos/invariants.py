@@ -152,6 +152,18 @@ def _interrupted(evidence: Evidence, attempt: str) -> bool:
     return claim is None or claim.lost
 
 
+def interruptions(evidence: Evidence) -> tuple[int, int]:
+    """How many leases were lost or given back, and how many runs of steps were for nothing."""
+    lost = sum(claim.lost for claim in evidence.claims.values())
+    rows = evidence.executions
+    again = sum(
+        len(list(_repeats(evidence, rows[id_], runs(lines))))
+        for id_, lines in evidence.lines_of.items()
+        if id_ in rows
+    )
+    return lost, again
+
+
 def _is_the_recorded(evidence: Evidence, run: Run) -> bool:
     recorded = evidence.recorded.get((run.execution, run.step))
     claim = evidence.claim_of.get(run.attempt)
