@@ -49,7 +49,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.parked
 	$(BIN)/python -m benchmarks.recovery
 
-# Workers, brokers and databases are killed for SECONDS; SETUP is servers, rabbitmq, embedded or all.
+# Kills, outages and lost messages for SECONDS; SETUP: servers, embedded, rabbitmq or all.
 chaos: SECONDS = 600
 chaos: SETUP = all
 chaos: $(INSTALLED)

@@ -26,6 +26,20 @@ _AIM_SECONDS = 12.0
 _IN_FLIGHT = text("SELECT count(*) FROM polos_executions WHERE status IN ('queued', 'running')")
 
 
+@dataclass(frozen=True)
+class Target:
+    """A worker to be struck.
+
+    Attributes:
+        pids: all its processes.
+        busy: whether it had effects in flight when it was chosen.
+    """
+
+    worker: Program
+    pids: set[int]
+    busy: bool
+
+
 @dataclass
 class Scene:
     """What faults strike."""
@@ -40,16 +54,16 @@ class Scene:
         with self.lock:
             return self.ledger.update().in_flight(pids)
 
-    def aim(self, rng: random.Random) -> tuple[Program, set[int]] | None:
-        """A worker with effects in flight, or any where none comes to have some; its processes."""
+    def aim(self, rng: random.Random) -> Target | None:
+        """A worker with effects in flight, or any where none comes to have some."""
         end = time.monotonic() + _AIM_SECONDS
         while True:
             found = [(worker, processes_of(worker)) for worker in self.fleet.running()]
-            busy = [pair for pair in found if self.in_flight(pair[1])]
+            targets = [Target(*pair, self.in_flight(pair[1]) > 0) for pair in found]
+            busy = [target for target in targets if target.busy]
             if busy or time.monotonic() > end:
-                break
+                return rng.choice(busy or targets) if targets else None
             time.sleep(0.02)
-        return rng.choice(busy or found) if found else None
 
     def aim_at_executions(self) -> bool:
         """Wait for executions that are queued or running; whether there were any in the end."""
@@ -89,7 +103,7 @@ def kill_child(scene: Scene, rng: random.Random) -> bool:
     aimed = scene.aim(rng)
     if aimed is None:
         return False
-    worker, pids = aimed
+    worker, pids = aimed.worker, aimed.pids
     children = sorted(pids - {worker.pid})
     busy = [pid for pid in children if scene.in_flight({pid})] or children
     if not busy:
@@ -105,7 +119,7 @@ def kill_worker(scene: Scene, rng: random.Random) -> bool:
     aimed = scene.aim(rng)
     if aimed is None:
         return False
-    worker, pids = aimed
+    worker, pids = aimed.worker, aimed.pids
     worker.kill(signal.SIGKILL, group=rng.random() < 0.7)
     return scene.in_flight(pids) > 0
 
@@ -125,7 +139,7 @@ def freeze(scene: Scene, rng: random.Random) -> bool:
     aimed = scene.aim(rng)
     if aimed is None:
         return False
-    worker, pids = aimed
+    worker, pids = aimed.worker, aimed.pids
     worker.kill(signal.SIGSTOP, group=True)
     try:
         hit = scene.in_flight(pids) > 0
@@ -140,10 +154,9 @@ def terminate(scene: Scene, rng: random.Random) -> bool:
     aimed = scene.aim(rng)
     if aimed is None:
         return False
-    worker, pids = aimed
-    hit = scene.in_flight(pids) > 0
-    scene.fleet.ask_to_end(worker)
-    return hit
+    scene.fleet.ask_to_end(aimed.worker)
+    # What is in flight goes on, and may be over before it could be looked at again.
+    return aimed.busy
 
 
 def broker_restart(scene: Scene, rng: random.Random) -> bool:

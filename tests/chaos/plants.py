@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from sqlalchemy import bindparam, select
+
 from polos.binding import bound
 from polos.codec import encode
 from polos.engine.effects import AttemptEffects
+from polos.engine.keeper import Keeper
 from polos.model.records import Checkpoint, ExecutionId, Kind, Micros, NewExecution, Wait, micros
 from polos.store import checkpoints, outcomes, waits
 from polos.store.executions import insert_execution
+from polos.store.schema import executions
 from polos.store.sql_store import SqlStore
 from tests.chaos import ledger
 
@@ -98,6 +102,15 @@ def waits_are_left() -> None:
     waits.forget_all = lambda connection, execution_id: None
 
 
+def zombies_go_on() -> None:
+    """Whoever has lost a lease does not hear of it, and its checkpoints are not refused."""
+    anybody = select(executions.c.id).where(
+        executions.c.id == bindparam("the_id"), bindparam("the_token").is_not(None)
+    )
+    checkpoints.fence = checkpoints.holds_lease = anybody
+    Keeper.heartbeat = lambda self: None
+
+
 PLANTS = {
     plant.__name__: plant
     for plant in (
@@ -108,6 +121,7 @@ PLANTS = {
         hints_make_rows,
         ends_are_not_announced,
         waits_are_left,
+        zombies_go_on,
     )
 }
 

@@ -20,7 +20,7 @@ from tests.chaos.proxy import Proxy
 from tests.support.rabbit import RabbitServer
 from tests.support.servers import PostgresServer, RedisServer
 
-NAMES = ("servers", "rabbitmq", "embedded")
+NAMES = ("servers", "embedded", "rabbitmq")
 LEASE_SECONDS = 3.0
 QUEUE = "polos"
 

@@ -6,6 +6,7 @@ driven straight into the race, and what it then holds is judged.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,8 @@ from polos import PolosClient
 from polos.model.records import ExecutionId, Hint
 from tests.chaos import flows, plants
 from tests.chaos.evidence import collect
-from tests.chaos.fleet import FLOWS, Fleet
-from tests.chaos.invariants import violations
+from tests.chaos.fleet import FLOWS, Fleet, processes_of
+from tests.chaos.invariants import interruptions, violations
 from tests.chaos.setups import Setup, opened
 from tests.chaos.stream import Started
 from tests.support.processes import until
@@ -107,7 +108,7 @@ def test_a_planted_bug_is_found(setup: Setup, plant: str) -> None:
 
 
 def test_every_plant_is_tried() -> None:
-    assert set(BROKEN) == set(SCENES) == set(plants.PLANTS)
+    assert set(BROKEN) == set(SCENES) == set(plants.PLANTS) - {"zombies_go_on"}
     assert set().union(*BROKEN.values()) == set("abcdef")
 
 
@@ -153,3 +154,27 @@ def _shows(engine: Engine, query: str) -> bool:
 
 def letters_of(found: list[str]) -> set[str]:
     return {violation[0] for violation in found}
+
+
+@pytest.mark.parametrize(("plant", "broken"), [("", set()), ("zombies_go_on", {"b"})])
+def test_a_zombie_that_goes_on_is_found(setup: Setup, plant: str, broken: set[str]) -> None:
+    """A worker is stopped in a step until another one has done its work, and then goes on."""
+    setup.env[plants.VARIABLE] = plant or None
+    book = setup.ledger()
+    fleet = Fleet(setup, f"{FLOWS},tests.chaos.plants", workers=2)
+    client = setup.stack.client()
+    try:
+        fleet.wait_until_ready()
+        started = _one(flows.steps, {"count": 3, "seconds": 1.0})(client)
+        begun = until(lambda: book.update().lines[1:], _SECONDS)[0]
+        [zombie] = [it for it in fleet.running() if begun.pid in processes_of(it)]
+        zombie.kill(signal.SIGSTOP, group=True)
+        until(lambda: _shows(setup.direct, _OVER), _SECONDS)
+        zombie.kill(signal.SIGCONT, group=True)
+        zombie.wait_for("this attempt is dropped", _SECONDS)
+    finally:
+        fleet.close()
+        client.close()
+    evidence = collect(setup.direct, book, started)
+    assert interruptions(evidence)[0] >= 1
+    assert letters_of(violations(evidence)) == broken
