@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests.chaos.evidence import collect
-from tests.chaos.faults import FAULTS, Scene, kinds_for
+from tests.chaos.faults import FAULTS, NothingToHit, Scene, kinds_for
 from tests.chaos.fleet import Fleet
 from tests.chaos.invariants import interruptions, violations
 from tests.chaos.schedule import Blow, schedule
@@ -130,6 +130,8 @@ class Drive:
     def _strike(self, scene: Scene, blow: Blow) -> None:
         try:
             hit = FAULTS[blow.kind].strike(scene, random.Random(blow.seed))
+        except NothingToHit:
+            return
         except BaseException as error:
             self._errors.append(error)
             return

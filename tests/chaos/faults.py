@@ -7,8 +7,8 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,9 @@ from tests.chaos.proxy import drawn_cut
 from tests.chaos.setups import LEASE_SECONDS, Files, Setup
 from tests.support.processes import Program
 
-# So long a blow waits for work to hit.
-_AIM_SECONDS = 12.0
+# So long a blow waits for work to hit, and is left out where none comes. Blows at workers that
+# only just start would keep them from ever working.
+_AIM_SECONDS = 40.0
 _IN_FLIGHT = text("SELECT count(*) FROM polos_executions WHERE status IN ('queued', 'running')")
 
 
@@ -31,39 +32,50 @@ class Target:
     """A worker to be struck.
 
     Attributes:
-        pids: all its processes.
-        busy: whether it had effects in flight when it was chosen.
+        pids: all its processes, which have effects in flight.
     """
 
     worker: Program
     pids: set[int]
-    busy: bool
+
+
+class NothingToHit(Exception):
+    """The blow is left out."""
 
 
 @dataclass
 class Scene:
-    """What faults strike."""
+    """What faults strike.
+
+    Attributes:
+        turn: whose turn it is to strike workers.
+    """
 
     setup: Setup
     fleet: Fleet
     ledger: Ledger
     lock: threading.Lock = field(default_factory=threading.Lock)
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
     def in_flight(self, pids: set[int]) -> int:
         """How many effects these processes have begun and not ended."""
         with self.lock:
             return self.ledger.update().in_flight(pids)
 
-    def aim(self, rng: random.Random) -> Target | None:
-        """A worker with effects in flight, or any where none comes to have some."""
+    @contextmanager
+    def aim(self, rng: random.Random) -> Iterator[Target]:
+        """A worker with effects in flight, to be struck in the block: one blow after another."""
         end = time.monotonic() + _AIM_SECONDS
-        while True:
-            found = [(worker, processes_of(worker)) for worker in self.fleet.running()]
-            targets = [Target(*pair, self.in_flight(pair[1]) > 0) for pair in found]
-            busy = [target for target in targets if target.busy]
-            if busy or time.monotonic() > end:
-                return rng.choice(busy or targets) if targets else None
-            time.sleep(0.02)
+        with self.turn:
+            while not (busy := self._busy()):
+                if time.monotonic() > end:
+                    raise NothingToHit
+                time.sleep(0.02)
+            yield rng.choice(busy)
+
+    def _busy(self) -> list[Target]:
+        found = [(worker, processes_of(worker)) for worker in self.fleet.running()]
+        return [Target(*pair) for pair in found if self.in_flight(pair[1])]
 
     def aim_at_executions(self) -> bool:
         """Wait for executions that are queued or running; whether there were any in the end."""
@@ -100,63 +112,49 @@ class Fault:
 
 def kill_child(scene: Scene, rng: random.Random) -> bool:
     """SIGKILL of one process of a worker's pool."""
-    aimed = scene.aim(rng)
-    if aimed is None:
-        return False
-    worker, pids = aimed.worker, aimed.pids
-    children = sorted(pids - {worker.pid})
-    busy = [pid for pid in children if scene.in_flight({pid})] or children
-    if not busy:
-        return False
-    pid = rng.choice(busy)
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    return scene.in_flight({pid}) > 0
+    with scene.aim(rng) as target:
+        children = sorted(target.pids - {target.worker.pid})
+        busy = [pid for pid in children if scene.in_flight({pid})] or children
+        pid = rng.choice(busy)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return scene.in_flight({pid}) > 0
 
 
 def kill_worker(scene: Scene, rng: random.Random) -> bool:
     """SIGKILL of a worker with its pool, or of its main process alone."""
-    aimed = scene.aim(rng)
-    if aimed is None:
-        return False
-    worker, pids = aimed.worker, aimed.pids
-    worker.kill(signal.SIGKILL, group=rng.random() < 0.7)
-    return scene.in_flight(pids) > 0
+    with scene.aim(rng) as target:
+        target.worker.kill(signal.SIGKILL, group=rng.random() < 0.7)
+        return scene.in_flight(target.pids) > 0
 
 
 def kill_all(scene: Scene, rng: random.Random) -> bool:
     """SIGKILL of everything at once."""
-    scene.aim(rng)
-    workers = scene.fleet.running()
-    pids = set().union(*map(processes_of, workers))
-    for worker in workers:
-        worker.kill(signal.SIGKILL, group=True)
-    return scene.in_flight(pids) > 0
+    with scene.aim(rng):
+        workers = scene.fleet.running()
+        pids = set().union(*map(processes_of, workers))
+        for worker in workers:
+            worker.kill(signal.SIGKILL, group=True)
+        return scene.in_flight(pids) > 0
 
 
 def freeze(scene: Scene, rng: random.Random) -> bool:
     """SIGSTOP for longer than a lease, then SIGCONT: the zombie."""
-    aimed = scene.aim(rng)
-    if aimed is None:
-        return False
-    worker, pids = aimed.worker, aimed.pids
-    worker.kill(signal.SIGSTOP, group=True)
+    with scene.aim(rng) as target:
+        target.worker.kill(signal.SIGSTOP, group=True)
+        hit = scene.in_flight(target.pids) > 0
     try:
-        hit = scene.in_flight(pids) > 0
         time.sleep(LEASE_SECONDS * rng.uniform(1.4, 2.2))
     finally:
-        worker.kill(signal.SIGCONT, group=True)
+        target.worker.kill(signal.SIGCONT, group=True)
     return hit
 
 
 def terminate(scene: Scene, rng: random.Random) -> bool:
     """SIGTERM."""
-    aimed = scene.aim(rng)
-    if aimed is None:
-        return False
-    scene.fleet.ask_to_end(aimed.worker)
-    # What is in flight goes on, and may be over before it could be looked at again.
-    return aimed.busy
+    with scene.aim(rng) as target:
+        scene.fleet.ask_to_end(target.worker)
+        return True
 
 
 def broker_restart(scene: Scene, rng: random.Random) -> bool:
