@@ -15,7 +15,7 @@ _SECONDS = 60.0
 _EXECUTIONS = 500
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.slow
 @pytest.mark.parametrize("setup", ["servers", "embedded"])
 def test_chaos(setup: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
