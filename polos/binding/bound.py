@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from celery import Celery
@@ -33,7 +33,7 @@ from polos.engine.runner import Hop, Runner
 from polos.errors import ExecutionExists, InvalidPayload, PolosError, StoreUnavailable
 from polos.model.outcome import Cancelled, Completed, Failed, Parked
 from polos.model.ports import StartRequest
-from polos.model.records import Execution, Hint
+from polos.model.records import Execution, Hint, as_datetime
 from polos.model.settings import Settings
 from polos.model.states import Status
 from polos.store.sql_store import SqlStore
@@ -282,8 +282,20 @@ class Bound:
             execution_id=task_id,
             celery_options=keep(dict(options)),
             known_to_celery=True,
-            delay_seconds=_delay(options, self.app),
+            delay_seconds=self._delay(options),
         )
+
+    def _delay(self, options: Mapping[str, Any]) -> float:
+        """Seconds until ``countdown`` or ``eta``, as ``apply_async`` takes them."""
+        if options.get("countdown"):
+            return max(0.0, float(options["countdown"]))
+        eta = options.get("eta")
+        if eta is None:
+            return 0.0
+        moment = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=self.app.timezone)
+        # By the clock that the wait will end by, whatever the one of this machine says.
+        return max(0.0, (aware - as_datetime(self.store.now())).total_seconds())
 
     def _delivery(self, execution_id: str, workflow_id: str, hop: Hop) -> Delivery:
         if isinstance(hop.outcome, Parked):
@@ -341,15 +353,3 @@ def _payload(workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -
 
 def _queue_name(queue: Any) -> str | None:
     return None if queue is None else str(getattr(queue, "name", queue))
-
-
-def _delay(options: Mapping[str, Any], app: Celery) -> float:
-    """Seconds until ``countdown`` or ``eta``, as ``apply_async`` takes them."""
-    if options.get("countdown"):
-        return max(0.0, float(options["countdown"]))
-    eta = options.get("eta")
-    if eta is None:
-        return 0.0
-    moment = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=app.timezone)
-    return max(0.0, (aware - datetime.now(UTC)).total_seconds())

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from celery.app.task import Context
+from celery.utils.time import maybe_iso8601
 
 from polos.definition.names import check_text
 
@@ -50,6 +52,8 @@ def check_message(message: Any, body: Any) -> None:
         raise BadMessage(f"its args are {_kind(args)}, no list")
     if not (isinstance(kwargs, Mapping) and _has_text_keys(kwargs)):
         raise BadMessage(f"its kwargs are {_kind(kwargs)}, no dict with texts as keys")
+    if "self" in kwargs:
+        raise BadMessage("its kwargs hold 'self', which Celery has a use for; pass one argument")
     _check_id(headers.get("id"))
     _check_names(headers, embedded)
     _check_types({**headers, **(message.properties or {}), **embedded})
@@ -78,6 +82,8 @@ def _check_types(found: Mapping[str, Any]) -> None:
     _check_stamped(found.get("stamped_headers"))
     for name in ("callbacks", "errbacks", "chain"):
         _check(name, found.get(name), _are_signatures(found.get(name)), "list of signatures")
+    for name in ("eta", "expires"):
+        _check(name, found.get(name), _is_moment(found.get(name)), "moment in ISO 8601")
     _check("chord", found.get("chord"), _is_signature(found.get("chord")), "signature")
 
 
@@ -102,8 +108,7 @@ def _check_id(value: Any) -> None:
     try:
         check_text("its id", value, empty=False)
     except ValueError as error:
-        # The text that is refused may be as long as the message.
-        raise BadMessage(str(error)[:200]) from None
+        raise BadMessage(str(error)) from None
     if value is None:
         raise BadMessage("it has no id")
 
@@ -149,6 +154,15 @@ def _is_signature(value: Any) -> bool:
         and isinstance(value.get("kwargs") or {}, Mapping)
         and isinstance(value.get("options") or {}, Mapping)
     )
+
+
+def _is_moment(value: Any) -> bool:
+    try:
+        moment = value if isinstance(value, datetime) else maybe_iso8601(value)
+    except (AttributeError, TypeError, ValueError):
+        return False
+    # Some days of either end are out of reach in some time zones.
+    return isinstance(moment, datetime) and 1 < moment.year < 9999
 
 
 def _is_time(value: Any) -> bool:

@@ -14,6 +14,9 @@ from celery import signals
 
 log = logging.getLogger("polos.worker")
 
+# A message's own fault, although kombu has KeyError among the errors of a connection to Redis.
+_DAMAGE = (AttributeError, LookupError, TypeError, ValueError)
+
 
 def guarded(consumer: Any, make: Callable[..., Any]) -> Callable[..., Any]:
     """What makes a consumer's function for messages, with the guard before that function."""
@@ -24,11 +27,13 @@ def guarded(consumer: Any, make: Callable[..., Any]) -> Callable[..., Any]:
         def on_task_received(message: Any) -> Any:
             try:
                 return handle(message)
+            except _DAMAGE as error:
+                _refuse(consumer, message, error)
             except (*consumer.connection_errors, *consumer.channel_errors):
                 raise  # the broker's; Celery connects again
             except Exception as error:
                 _refuse(consumer, message, error)
-                return None
+            return None
 
         return on_task_received
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from celery.worker.request import Request
@@ -26,6 +27,13 @@ class PolosRequest(Request):
             return super().on_failure(exc_info, send_failed_event, return_ok)
         finally:
             self.task.bound.process_may_be_gone()
+
+    def maybe_expire(self) -> bool:
+        """Whether it came too late to start; Celery's own way bars its id from this worker, too.
+
+        The id may be that of an execution which another message has started.
+        """
+        return self.expires is not None and self.expires < datetime.now(self.expires.tzinfo)
 
     def on_timeout(self, soft: Any, timeout: Any) -> None:
         """Celery's own handling; a hard limit ends the execution too, it is not tried again."""

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import signals
-from celery.exceptions import ContentDisallowed
+from celery.exceptions import InvalidTaskError
 from celery.worker import strategy as celery_strategy
-from kombu.exceptions import DecodeError
+from kombu.exceptions import ContentDisallowed, DecodeError
 
 from polos.binding.message_check import BadMessage, check_message
 from polos.binding.names import AHEAD_HEADER, HINT_HEADER
@@ -33,16 +33,16 @@ def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
     def take_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> Any:
         try:
             check_message(message, body)
-        except (ContentDisallowed, DecodeError):
-            raise  # Celery has answers for these
-        except BadMessage as error:
-            log.error("a message for %s is refused: %s", task.name, error)
+            if (message.headers or {}).get(HINT_HEADER):
+                time_by_own_clock(message.headers)
+            return handle(message, body, ack, reject, callbacks)
+        except (BadMessage, ContentDisallowed, DecodeError, InvalidTaskError) as error:
+            id_ = (message.headers if body is None else body).get("id")
+            # What is wrong may be as long as the message.
+            log.error("a message for %s[%.80s] is refused: %.200s", task.name, id_, error)
             reject(log, consumer.connection_errors, False)
             signals.task_rejected.send(sender=consumer, message=message, exc=error)
             return None
-        if (message.headers or {}).get(HINT_HEADER):
-            time_by_own_clock(message.headers)
-        return handle(message, body, ack, reject, callbacks)
 
     return take_message
 

@@ -35,7 +35,7 @@ class PolosTask(Task):
     Strategy = "polos.binding.strategy:take"
     bound: Receiver
 
-    def run(self, /, *args: Any, **kwargs: Any) -> Any:
+    def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run one attempt of the execution whose id is this task's."""
         hop = self.bound.deliver(self.request, workflow_id_of(str(self.name)), args, kwargs)
         if hop.waiting is not None:

@@ -37,6 +37,7 @@ from polos.store import (
     waits,
     workers,
 )
+from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.migrate import ensure_schema
 from polos.store.schema import executions as table
@@ -95,6 +96,10 @@ class SqlStore:
     def resolution(self) -> int:
         """The microseconds by which the database's clock may lag behind."""
         return 1000 if self.database.dialect == "sqlite" else 1
+
+    def now(self) -> Micros:
+        """The database's time."""
+        return Micros(self.database.run(select(now_micros()))[0][0])
 
     def close(self) -> None:
         """Close all connections."""

@@ -85,6 +85,11 @@ async def async_gated(execution: str, step: str, value: Any = None) -> Any:
     return value
 
 
+def gate_is_open(execution: str) -> bool:
+    """Whether the test has opened the execution's gate."""
+    return _gate(Path(os.environ[VARIABLE]), execution).exists()
+
+
 def _gate(path: Path, execution: str) -> Path:
     return path.with_name(f"{execution}.go")
 

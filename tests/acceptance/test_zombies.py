@@ -36,11 +36,15 @@ class TakenOver:
     """
 
     def __init__(self, worker: Workers, client: PolosClient, ledger: Ledger, flow: Any) -> None:
-        self.zombie = worker("prefork", name="zombie", flows=FLOWS, env=ENV)
+        names = ("one", "two")
+        pair = [worker("prefork", name=n, flows=FLOWS, env=ENV, ready=False) for n in names]
+        for each in pair:
+            each.wait_for(" ready.", 60)
         self.handle: ExecutionHandle[Any] = _started(flow, client)
         self.id = self.handle.id
         self.old = ledger.wait_for(self.id, "slow")[0].pid
-        worker("prefork", name="heir", flows=FLOWS, env=ENV)
+        parent = psutil.Process(self.old).ppid()
+        [self.zombie] = [each for each in pair if each.pid == parent]
         self.zombie.kill(signal.SIGSTOP, group=True)
         until(lambda: psutil.Process(self.old).status() == psutil.STATUS_STOPPED)
         self.new = ledger.wait_for(self.id, "slow", times=2)[1].pid

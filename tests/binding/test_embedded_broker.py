@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from polos.binding.app_factory import make_app
+from polos.binding.dispatcher import CeleryDispatcher
+from polos.model.records import ExecutionId, Hint
+from polos.model.settings import Settings
 from tests.support.processes import ROOT
 
 PUBLISH = """
@@ -92,3 +96,24 @@ def test_a_broker_that_is_away_is_not_waited_for(redis_server) -> None:
     assert "kept in the store" in done.stderr
     assert done.stderr.count("kept in the store") == 1
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize(
+    "text", ["", "garbage", "[]", "5", '{"body": 5, "headers": {}}', '{"properties": 5}', "\0"]
+)
+def test_a_file_that_is_no_message_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    monkeypatch.setenv("POLOS_HOME", str(tmp_path))
+    app = make_app(Settings())
+    messages = tmp_path / "broker" / "messages"
+    with app.connection_for_read() as connection:
+        consumer = app.amqp.queues["polos"](connection.default_channel)
+        (messages / "-garbage.polos.msg").write_text(text)
+        CeleryDispatcher(app).dispatch([Hint(ExecutionId("one"), "flow")])
+        assert consumer.get(no_ack=True) is None
+        found = consumer.get(no_ack=True)
+    assert found is not None
+    assert found.headers["id"] == "one"
+    assert "is no message and was removed" in caplog.text
+    assert list(messages.iterdir()) == []

@@ -1,0 +1,86 @@
+"""What a worker does with a message before Celery does anything with it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from polos.binding.message_guard import GuardStep
+from polos.binding.names import AHEAD_HEADER, HINT_HEADER
+from polos.binding.strategy import time_by_own_clock
+
+
+@pytest.mark.parametrize("sent", [None, "2999-01-01T00:00:00+00:00", "1999-01-01T00:00:00+00:00"])
+def test_a_hint_is_timed_by_the_receiver(sent: str | None) -> None:
+    headers = {HINT_HEADER: True, AHEAD_HEADER: 20.0, "eta": sent, "expires": sent}
+    before = datetime.now(UTC)
+    time_by_own_clock(headers)
+    due = datetime.fromisoformat(headers["eta"])
+    assert before + timedelta(seconds=20) <= due <= datetime.now(UTC) + timedelta(seconds=20)
+    assert headers["expires"] is None
+
+
+@pytest.mark.parametrize("ahead", [None, 0, -1, 1e9, float("nan"), "20", [20]])
+def test_a_hint_of_no_known_time_is_due_now(ahead: Any) -> None:
+    headers = {HINT_HEADER: True, AHEAD_HEADER: ahead, "eta": "2999-01-01T00:00:00+00:00"}
+    time_by_own_clock(headers)
+    assert headers["eta"] is None
+
+
+class BrokerGone(Exception):
+    """Stands in for what a broker's library raises."""
+
+
+class FakeMessage:
+    """Stands in for a message; says whether it was refused."""
+
+    content_type = "text/plain"
+    headers: dict[str, Any] = {"task": ["x"]}
+
+    def __init__(self) -> None:
+        self.acknowledged = False
+
+    def reject_log_error(self, logger: Any, errors: Any) -> None:
+        self.acknowledged = True
+
+
+class FakeConsumer:
+    """Stands in for Celery's consumer, whose handler raises."""
+
+    # As kombu has it for Redis.
+    connection_errors = (BrokerGone, OSError, KeyError)
+    channel_errors = ()
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def create_task_handler(self) -> Any:
+        def handle(message: Any) -> None:
+            raise self._error
+
+        return handle
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("unhashable"), KeyError("id"), ValueError("unpack"), RecursionError()]
+)
+def test_a_message_that_raises_is_refused(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    consumer, message = FakeConsumer(error), FakeMessage()
+    GuardStep(consumer)
+    consumer.create_task_handler()(message)
+    assert message.acknowledged
+    [line] = caplog.messages
+    assert line.startswith(f"a message that can't be read is refused: {type(error).__name__}")
+
+
+@pytest.mark.parametrize("error", [BrokerGone("away"), ConnectionResetError("away")])
+def test_a_broker_that_is_gone_is_celerys_to_find_again(error: Exception) -> None:
+    consumer, message = FakeConsumer(error), FakeMessage()
+    GuardStep(consumer)
+    with pytest.raises(type(error)):
+        consumer.create_task_handler()(message)
+    assert not message.acknowledged

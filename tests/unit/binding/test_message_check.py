@@ -1,0 +1,146 @@
+"""What a message for a workflow's task must look like."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu.message import Message
+
+from polos.binding.kept_options import keep, known_priority, message_options
+from polos.binding.message_check import BadMessage, check_message, check_options
+from polos.errors import CodecError
+
+SIGNATURE = {
+    "task": "after",
+    "args": [1],
+    "kwargs": {},
+    "options": {"queue": "q"},
+    "subtask_type": None,
+}
+HEADERS = {"lang": "py", "task": "polos.flow", "id": "one", "retries": 0, "timelimit": [None, None]}
+
+
+def message(payload: Any, headers: Any = None, **properties: Any) -> Message:
+    """A message that was read and decoded."""
+    made = Message(headers=HEADERS if headers is None else headers, properties=properties)
+    made._decoded_cache = payload
+    return made
+
+
+def check(payload: Any = ((), {}, {}), body: Any = None, **headers: Any) -> None:
+    check_message(message(payload, HEADERS | headers), body)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"callbacks": None, "errbacks": None, "chain": None, "chord": None},
+        {"callbacks": [SIGNATURE], "errbacks": [SIGNATURE], "chain": [SIGNATURE]},
+        {"chord": SIGNATURE},
+    ],
+)
+def test_what_celery_sends_passes(options: dict[str, Any]) -> None:
+    check([[{"number": 1}], {}, options])
+    check([[], {"number": 1}, options], eta="2030-01-01T00:00:00+00:00", timelimit=[3, 2.5])
+    check([[], {}, None], polos_hint=True, group="g", group_index=0, stamps={"a": 1})
+
+
+def test_protocol_1_passes() -> None:
+    body = {"task": "polos.flow", "id": "one", "args": [], "kwargs": {}, "callbacks": [SIGNATURE]}
+    check_message(message(body, {}), body)
+    check_message(message(body, {"task": "polos.flow"}), None)
+
+
+@pytest.mark.parametrize(
+    ("payload", "text"),
+    [
+        (5, "its body is of type int"),
+        ("[[], {}, {}]", "its body is of type str"),
+        ([[], {}], "its body is of type list"),
+        ([5, {}, {}], "its args are of type int"),
+        ([[], [], {}], "its kwargs are of type list"),
+        ([[], {"self": 1}, {}], "its kwargs hold 'self'"),
+        ([[], {}, 7], "its options are of type int"),
+        ([[], {}, {"id": "another"}], "its options hold id"),
+        ([[], {}, {"get": 1}], "impossible name 'get'"),
+        ([[], {}, {"chain": [{}]}], "its chain is of type list, no list of signatures"),
+        ([[], {}, {"callbacks": SIGNATURE}], "its callbacks is of type dict"),
+        ([[], {}, {"chord": SIGNATURE | {"args": 5}}], "its chord is of type dict, no signature"),
+    ],
+)
+def test_a_body_that_celery_cannot_run(payload: Any, text: str) -> None:
+    with pytest.raises(BadMessage, match=text):
+        check(payload)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("id", None),
+        ("id", ""),
+        ("id", 7),
+        ("id", "a\0b"),
+        ("id", "\ud800"),
+        ("id", "x" * 256),
+        ("shadow", ["s"]),
+        ("group", 5),
+        ("group_index", True),
+        ("timelimit", [0, None]),
+        ("timelimit", [float("nan"), None]),
+        ("timelimit", [1]),
+        ("stamped_headers", "text"),
+        ("headers", []),
+        ("eta", "soon"),
+        ("eta", "9999-12-31T23:59:59+00:00"),
+        ("expires", 5),
+        ("__class__", 1),
+    ],
+)
+def test_a_header_that_celery_cannot_use(name: str, value: Any) -> None:
+    with pytest.raises(BadMessage, match=name):
+        check(**{name: value})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(payload=JSON, headers=st.dictionaries(st.text(), JSON), body=st.none() | JSON)
+def test_whatever_comes_is_taken_or_refused(payload: Any, headers: Any, body: Any) -> None:
+    with contextlib.suppress(BadMessage):
+        check_message(message(payload, headers), body)
+
+
+def test_kept_options_come_back_as_they_were() -> None:
+    kept = keep({"link": [SIGNATURE], "chain": [SIGNATURE], "time_limit": 5, "expires": "x"})
+    assert message_options(kept) == {
+        "callbacks": [SIGNATURE],
+        "chain": [SIGNATURE],
+        "time_limit": 5,
+    }
+    assert message_options(keep({"link_error": SIGNATURE})) == {"errbacks": [SIGNATURE]}
+
+
+@pytest.mark.parametrize("data", [b"\x80", b"[]", b"{", b'{"chain": 5}', b'{"time_limit": "x"}'])
+def test_kept_options_that_are_damaged(data: bytes) -> None:
+    with pytest.raises(CodecError, match="the kept options of its Celery task can't be read"):
+        message_options(data)
+
+
+def test_options_must_be_a_dict() -> None:
+    with pytest.raises(BadMessage, match="no dict"):
+        check_options([1])
+
+
+@pytest.mark.parametrize(
+    ("value", "known"), [(0, 0), (255, 255), (256, None), (-1, None), ("high", None), (True, None)]
+)
+def test_a_priority_that_a_column_takes(value: Any, known: int | None) -> None:
+    assert known_priority(value) == known
