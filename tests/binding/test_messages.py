@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from polos.binding.message_guard import GuardStep
+from polos.binding.message_guard import guarded
 from polos.binding.names import AHEAD_HEADER, HINT_HEADER
 from polos.binding.strategy import time_by_own_clock
 
@@ -70,8 +70,7 @@ def test_a_message_that_raises_is_refused(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     consumer, message = FakeConsumer(error), FakeMessage()
-    GuardStep(consumer)
-    consumer.create_task_handler()(message)
+    guarded(consumer, consumer.create_task_handler)()(message)
     assert message.acknowledged
     [line] = caplog.messages
     assert line.startswith(f"a message that can't be read is refused: {type(error).__name__}")
@@ -80,7 +79,6 @@ def test_a_message_that_raises_is_refused(
 @pytest.mark.parametrize("error", [BrokerGone("away"), ConnectionResetError("away")])
 def test_a_broker_that_is_gone_is_celerys_to_find_again(error: Exception) -> None:
     consumer, message = FakeConsumer(error), FakeMessage()
-    GuardStep(consumer)
     with pytest.raises(type(error)):
-        consumer.create_task_handler()(message)
+        guarded(consumer, consumer.create_task_handler)()(message)
     assert not message.acknowledged

@@ -71,7 +71,7 @@ def test_options_that_somebody_else_cannot_read(engine: Engine) -> None:
             raise CodecError("the options can't be read")
 
     engine.runner = Runner(
-        engine.store, engine.hints, engine.registry, engine.settings, engine.keeper, check
+        engine.store, engine.hints, engine.registry, engine.settings, engine.keeper, check=check
     )
     id_ = parked(engine)
     engine.store.database.run(update(executions).values(celery_options=b"\x80"))
