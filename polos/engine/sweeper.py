@@ -171,7 +171,7 @@ class Sweeper:
             idle[Reach(worker.workflows, worker.queues)] += worker.idle
         self._demands = {reach: self._demands.get(reach, Demand()) for reach in idle}
         if self._dispatcher.is_away():
-            # One hint asks for the broker; the others keep their back-off.
+            # One hint asks for the broker; the others stay due.
             return {reach: min(1, slots) for reach, slots in idle.items()}
         under_way = [id_ for demand in self._demands.values() for id_ in demand.under_way]
         unclaimed = self._store.unclaimed(under_way) if under_way else frozenset[str]()

@@ -31,7 +31,6 @@ from polos.store.schema import executions as table
 
 # The sweep sends a hint again when it was not claimed this long after it was sent.
 REDISPATCH_AFTER = micros(5)
-REDISPATCH_CAP = micros(300)
 
 _NO_LEASE: dict[str, Any] = {
     "lease_token": None,

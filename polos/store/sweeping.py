@@ -11,9 +11,7 @@ from sqlalchemy import (
     Row,
     Select,
     bindparam,
-    case,
     func,
-    literal,
     or_,
     select,
     update,
@@ -31,11 +29,10 @@ from polos.model.records import (
 from polos.model.states import WAKE, Status
 from polos.store.clock import now_micros
 from polos.store.database import Database
-from polos.store.executions import REDISPATCH_AFTER, REDISPATCH_CAP, change
+from polos.store.executions import REDISPATCH_AFTER, change
 from polos.store.rows import execution_of, hint_of
 from polos.store.schema import executions as table
 
-_DOUBLINGS = 6
 _workflows: Any = bindparam("workflows", expanding=True)
 
 
@@ -88,11 +85,7 @@ _redispatch = (
     .where(table.c.id.in_(_some(_to_send, _in_queues, or_(_queued, table.c.unannounced))))
     .values(
         dispatches=table.c.dispatches + 1,
-        dispatch_at=now_micros()
-        + case(
-            (table.c.dispatches >= _DOUBLINGS, literal(REDISPATCH_CAP)),
-            else_=literal(REDISPATCH_AFTER).bitwise_lshift(table.c.dispatches),
-        ),
+        dispatch_at=now_micros() + REDISPATCH_AFTER,
     )
     .returning(*_hinted)
 )
@@ -203,7 +196,7 @@ def send_ahead(
 def redispatch(
     database: Database, project_id: str, most: int, reach: Reach = ANYTHING
 ) -> tuple[Hint, ...]:
-    """Hints, oldest first, each with a growing back-off.
+    """Hints, oldest first, each again after a while; how many are sent, ``Demand`` decides.
 
     For executions that nobody claimed, and for ends that Celery has not stored: a chain or a
     result waits for those.

@@ -8,7 +8,7 @@ from sqlalchemy import text, update
 from polos.model.outcome import Completed
 from polos.model.records import SECOND, Claimed, micros
 from polos.model.states import Status
-from polos.store.executions import REDISPATCH_AFTER, REDISPATCH_CAP
+from polos.store.executions import REDISPATCH_AFTER
 from polos.store.outcomes import lock
 from polos.store.schema import executions
 from polos.store.sql_store import SqlStore
@@ -175,32 +175,24 @@ def test_what_was_never_claimed_is_sent_again(store: SqlStore) -> None:
     assert row(store.database, "one")["status"] == Status.QUEUED
 
 
-def test_the_back_off_doubles_up_to_its_cap(store: SqlStore) -> None:
+def test_it_is_sent_again_after_the_same_time_however_often(store: SqlStore) -> None:
     store.start(new("one"))
-    delays = []
     for _ in range(9):
         edit(store.database, "one", dispatch_at=1)
         assert ids(store.redispatch(10)) == ["one"]
-        delays.append(row(store.database, "one")["dispatch_at"] - now(store.database))
-    expected = [5, 10, 20, 40, 80, 160, 300, 300, 300]
-    assert delays == [pytest.approx(micros(seconds), abs=CLOSE) for seconds in expected]
-    assert micros(300) == REDISPATCH_CAP
+        delay = row(store.database, "one")["dispatch_at"] - now(store.database)
+        assert delay == pytest.approx(REDISPATCH_AFTER, abs=CLOSE)
 
 
-def test_a_claim_begins_the_back_off_anew(store: SqlStore) -> None:
+def test_a_claim_forgets_that_it_was_sent_again(store: SqlStore) -> None:
     store.start(new("one"))
     for _ in range(5):
         edit(store.database, "one", dispatch_at=1)
         store.redispatch(10)
-    claimed = claim(store, "one")
+    claim(store, "one")
     assert row(store.database, "one")["dispatches"] == 0
     let_pass(store, 1e6)
     assert store.redispatch(10) == ()
-    store.release("one", claimed.token)
-    edit(store.database, "one", dispatch_at=1)
-    store.redispatch(10)
-    later = row(store.database, "one")["dispatch_at"] - now(store.database)
-    assert later == pytest.approx(micros(5), abs=CLOSE)
 
 
 def test_a_hint_sent_again_is_unclaimed_until_somebody_claims(store: SqlStore) -> None:
