@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, TypeVar
 
 from celery import Celery
@@ -15,13 +14,14 @@ from polos.binding.consumer_step import ConsumerStep
 from polos.binding.delivery import Delivery
 from polos.binding.dispatcher import CeleryDispatcher
 from polos.binding.gevent_pool import in_native_thread, start_native_thread
-from polos.binding.kept_options import check_execution, keep, known_priority
+from polos.binding.kept_options import check_execution
 from polos.binding.names import HINT_HEADER
 from polos.binding.shared_flag import SharedFlag
+from polos.binding.starts import Starts
 from polos.binding.sweep_thread import SweepStep, SweepThread
 from polos.binding.tasks import register
 from polos.client.direct import DirectClient
-from polos.codec import encode_payload, plain
+from polos.codec import plain
 from polos.definition.handle import value_of
 from polos.definition.registry import Registry, registry
 from polos.definition.workflow import Workflow
@@ -30,10 +30,9 @@ from polos.engine.contact import Contact
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner
-from polos.errors import ExecutionExists, InvalidPayload, PolosError, StoreUnavailable
+from polos.errors import PolosError, StoreUnavailable
 from polos.model.outcome import Cancelled, Completed, Failed, Parked
-from polos.model.ports import StartRequest
-from polos.model.records import Execution, Hint, as_datetime
+from polos.model.records import Execution
 from polos.model.settings import Settings
 from polos.model.states import Status
 from polos.store.sql_store import SqlStore
@@ -59,6 +58,7 @@ class Bound:
         self.client = DirectClient(
             settings.project_id, self._open_store, self.dispatcher, settings.deployment_id or None
         )
+        self.starts = Starts(app, settings, self.client, self.dispatcher, known)
         self.sweep_thread: SweepThread | None = None
         self._registry = known
         self._runner: Runner | None = None
@@ -127,16 +127,7 @@ class Bound:
         options: Mapping[str, Any],
     ) -> str:
         """Write the execution of a task that Celery is asked to send, then send its hint."""
-        request = self._request(workflow_id, args, kwargs, task_id, options)
-        try:
-            return self.client.start(request).id
-        except ExecutionExists as error:
-            # Celery may ask twice, when a crash kept it from noting that it had asked.
-            stored = self.client.get(error.execution_id)
-            if stored.workflow_id != workflow_id:
-                raise
-            self.dispatcher.dispatch([Hint(stored.id, workflow_id, stored.queue)])
-            return stored.id
+        return self.starts.start(workflow_id, args, kwargs, task_id, options)
 
     def deliver(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -144,7 +135,7 @@ class Bound:
         """Run one attempt for a message; tells what the task is to end as."""
         try:
             if not request.get(HINT_HEADER):
-                self._insist(lambda: self._adopt(request, workflow_id, args, kwargs))
+                self._insist(lambda: self.starts.adopt(request, workflow_id, args, kwargs))
             owner = this_process(request.hostname or "")
             runner = self._insist(lambda: self.runner)
             hop = in_native_thread(
@@ -157,15 +148,6 @@ class Bound:
         except StoreUnavailable:
             # It is away, and this worker ends.
             return Delivery(refused=True)
-
-    def adopt_unknown(
-        self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> bool:
-        """Store an execution whose workflow another worker has; False where none ever had it."""
-        if workflow_id not in self.store.known_workflows():
-            return False
-        self._adopt(request, workflow_id, args, kwargs)
-        return True
 
     def held(self) -> list[str]:
         """The ids of the executions that run in this process."""
@@ -228,75 +210,6 @@ class Bound:
     def _register(self, workflow: Workflow[Any, Any]) -> None:
         register(self.app, self, workflow)
 
-    def _adopt(
-        self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> None:
-        """Write the execution that a program without Polos started by a plain message."""
-        options = request.as_execution_options() | dict(request.delivery_info or {})
-        options["queue"] = self._queue_of(
-            options.pop("exchange", ""), options.pop("routing_key", "")
-        )
-        options["priority"] = known_priority(options.get("priority"))
-        try:
-            start = self._request(workflow_id, args, kwargs, request.id, options)
-            self.client.start(replace(start, dispatch=False))
-        except ExecutionExists:
-            log.debug("execution %s is stored already", request.id)
-        except (TypeError, ValueError) as error:
-            if self.store.get(request.id) is not None:
-                # Whoever sent this, the execution of that id is not to blame.
-                log.error("a message with the id of execution %s: %s", request.id, error)
-                return
-            if isinstance(error, PolosError):
-                raise
-            raise InvalidPayload(str(error)) from error
-
-    def _queue_of(self, exchange: str, routing_key: str) -> str | None:
-        """The queue that a message came by; None where several or none fit."""
-        fits = [
-            name
-            for name, queue in self.app.amqp.queues.consume_from.items()
-            if routing_key in ({name} if not exchange else {queue.routing_key})
-            and exchange in {"", queue.exchange.name}
-        ]
-        return fits[0] if len(fits) == 1 else None
-
-    def _request(
-        self,
-        workflow_id: str,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        task_id: str | None,
-        options: Mapping[str, Any],
-    ) -> StartRequest:
-        known = self._registry.get(workflow_id)
-        payload, limit = _payload(workflow_id, args, kwargs), self.settings.max_value_bytes
-        defaults = {} if known is None else known.celery_options
-        return StartRequest(
-            workflow_id=workflow_id,
-            payload=known.encode_payload(payload, limit)
-            if known
-            else encode_payload(payload, limit),
-            queue=_queue_name(options.get("queue")) or (known.queue if known else None),
-            priority=options.get("priority", defaults.get("priority")),
-            execution_id=task_id,
-            celery_options=keep(dict(options)),
-            known_to_celery=True,
-            delay_seconds=self._delay(options),
-        )
-
-    def _delay(self, options: Mapping[str, Any]) -> float:
-        """Seconds until ``countdown`` or ``eta``, as ``apply_async`` takes them."""
-        if options.get("countdown"):
-            return max(0.0, float(options["countdown"]))
-        eta = options.get("eta")
-        if eta is None:
-            return 0.0
-        moment = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=self.app.timezone)
-        # By the clock that the wait will end by, whatever the one of this machine says.
-        return max(0.0, (aware - as_datetime(self.store.now())).total_seconds())
-
     def _delivery(self, execution_id: str, workflow_id: str, hop: Hop) -> Delivery:
         if isinstance(hop.outcome, Parked):
             return Delivery(waiting=hop.outcome.reason)
@@ -341,15 +254,3 @@ def _say_if_strange(execution_id: str, workflow_id: str, stored: Execution | Non
             workflow_id,
             stored.workflow_id,
         )
-
-
-def _payload(workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    if len(args) > 1 or (args and kwargs):
-        raise TypeError(
-            f"workflow {workflow_id!r} takes one payload, as one argument or as keyword arguments"
-        )
-    return args[0] if args else dict(kwargs) or None
-
-
-def _queue_name(queue: Any) -> str | None:
-    return None if queue is None else str(getattr(queue, "name", queue))

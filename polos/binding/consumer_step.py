@@ -57,7 +57,7 @@ class ConsumerStep(bootsteps.StartStopStep):
         args, kwargs, embed = message.decode()
         # What follows the task travels in the body, under the names that the request has for it.
         request = Context(message.headers, delivery_info=message.delivery_info, **(embed or {}))
-        return bool(self._bound.adopt_unknown(request, workflow_id, args, kwargs))
+        return bool(self._bound.starts.adopt_unknown(request, workflow_id, args, kwargs))
 
     def _say(self, workflow_id: str, execution_id: str) -> None:
         level = logging.DEBUG if workflow_id in self._named else logging.WARNING

@@ -1,0 +1,158 @@
+"""Executions that are asked for in Celery's way: by ``apply_async``, or by a plain message."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from celery import Celery
+
+from polos.binding.kept_options import keep, known_priority
+from polos.client.direct import DirectClient
+from polos.codec import encode_payload
+from polos.definition.registry import Registry
+from polos.errors import ExecutionExists, InvalidPayload, PolosError
+from polos.model.ports import Dispatcher, StartRequest
+from polos.model.records import Hint, as_datetime
+from polos.model.settings import Settings
+
+log = logging.getLogger("polos.worker")
+
+
+class Starts:
+    """Writes executions for one Celery app.
+
+    Args:
+        app: the Celery app.
+        settings: the largest payload.
+        client: writes them.
+        dispatcher: sends their hints.
+        registry: the workflows whose code is here.
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        settings: Settings,
+        client: DirectClient,
+        dispatcher: Dispatcher,
+        registry: Registry,
+    ) -> None:
+        self._app = app
+        self._limit = settings.max_value_bytes
+        self._client = client
+        self._dispatcher = dispatcher
+        self._registry = registry
+
+    def start(
+        self,
+        workflow_id: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        task_id: str | None,
+        options: Mapping[str, Any],
+    ) -> str:
+        """Write the execution of a task that Celery is asked to send, then send its hint."""
+        request = self._request(workflow_id, args, kwargs, task_id, options)
+        try:
+            return self._client.start(request).id
+        except ExecutionExists as error:
+            # Celery may ask twice, when a crash kept it from noting that it had asked.
+            stored = self._client.get(error.execution_id)
+            if stored.workflow_id != workflow_id:
+                raise
+            self._dispatcher.dispatch([Hint(stored.id, workflow_id, stored.queue)])
+            return stored.id
+
+    def adopt(
+        self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        """Write the execution that a program without Polos started by a plain message."""
+        options = request.as_execution_options() | dict(request.delivery_info or {})
+        options["queue"] = self._queue_of(
+            options.pop("exchange", ""), options.pop("routing_key", "")
+        )
+        options["priority"] = known_priority(options.get("priority"))
+        try:
+            start = self._request(workflow_id, args, kwargs, request.id, options)
+            self._client.start(replace(start, dispatch=False))
+        except ExecutionExists:
+            log.debug("execution %s is stored already", request.id)
+        except (TypeError, ValueError) as error:
+            if self._client.store.get(request.id) is not None:
+                # Whoever sent this, the execution of that id is not to blame.
+                log.error("a message with the id of execution %s: %s", request.id, error)
+                return
+            if isinstance(error, PolosError):
+                raise
+            raise InvalidPayload(str(error)) from error
+
+    def adopt_unknown(
+        self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> bool:
+        """Store an execution whose workflow another worker has; False where none ever had it."""
+        if workflow_id not in self._client.store.known_workflows():
+            return False
+        self.adopt(request, workflow_id, args, kwargs)
+        return True
+
+    def _queue_of(self, exchange: str, routing_key: str) -> str | None:
+        """The queue that a message came by; None where several or none fit."""
+        fits = [
+            name
+            for name, queue in self._app.amqp.queues.consume_from.items()
+            if routing_key in ({name} if not exchange else {queue.routing_key})
+            and exchange in {"", queue.exchange.name}
+        ]
+        return fits[0] if len(fits) == 1 else None
+
+    def _request(
+        self,
+        workflow_id: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        task_id: str | None,
+        options: Mapping[str, Any],
+    ) -> StartRequest:
+        known = self._registry.get(workflow_id)
+        payload, limit = _payload(workflow_id, args, kwargs), self._limit
+        defaults = {} if known is None else known.celery_options
+        return StartRequest(
+            workflow_id=workflow_id,
+            payload=known.encode_payload(payload, limit)
+            if known
+            else encode_payload(payload, limit),
+            queue=_queue_name(options.get("queue")) or (known.queue if known else None),
+            priority=options.get("priority", defaults.get("priority")),
+            execution_id=task_id,
+            celery_options=keep(dict(options)),
+            known_to_celery=True,
+            delay_seconds=self._delay(options),
+        )
+
+    def _delay(self, options: Mapping[str, Any]) -> float:
+        """Seconds until ``countdown`` or ``eta``, as ``apply_async`` takes them."""
+        if options.get("countdown"):
+            return max(0.0, float(options["countdown"]))
+        eta = options.get("eta")
+        if eta is None:
+            return 0.0
+        moment = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=self._app.timezone)
+        # By the clock that the wait will end by, whatever the one of this machine says.
+        return max(0.0, (aware - as_datetime(self._client.store.now())).total_seconds())
+
+
+def _payload(workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    if len(args) > 1 or (args and kwargs):
+        raise TypeError(
+            f"workflow {workflow_id!r} takes one payload, as one argument or as keyword arguments"
+        )
+    return args[0] if args else dict(kwargs) or None
+
+
+def _queue_name(queue: Any) -> str | None:
+    return None if queue is None else str(getattr(queue, "name", queue))
