@@ -34,8 +34,8 @@ def waits_that_are_over_stay() -> None:
     """A wait whose checkpoint is there is not deleted at the end."""
     made = Journal.__init__
 
-    def init(self: Journal, store: SqlStore, claimed: Any, lost: Callable[[], bool]) -> None:
-        made(self, store, claimed, lost)
+    def init(self: Journal, store: SqlStore, claimed: Any, *others: Any) -> None:
+        made(self, store, claimed, *others)
         self.has_waits = bool(claimed.waits)
 
     Journal.__init__ = init

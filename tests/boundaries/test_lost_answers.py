@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from polos.engine.contact import Contact
 from polos.errors import ExecutionExists
-from polos.model.records import ExecutionId, NewExecution, Owner
+from polos.model.records import Claimed, ExecutionId, NewExecution, Owner
 from polos.model.states import Status
 from polos.store.database import Database
 from polos.store.migrate import upgrade
@@ -56,11 +58,20 @@ def test_a_taken_id_is_still_refused(store: SqlStore) -> None:
         store.start(new("one"))
 
 
+def claim(store: SqlStore) -> Claimed | None:
+    """As a worker claims, which waits for a database that is away."""
+    tries = itertools.count()
+    return Contact().insist(
+        lambda: store.claim("one", "flow", OWNER, 15.0, token="mine", again=next(tries) > 0),
+        lambda: False,
+    )
+
+
 @pytest.mark.parametrize("side", Side)
 def test_a_claim_is_held_by_who_asked_for_it(store: SqlStore, side: Side) -> None:
     store.start(new("one"))
     with cut(store, side):
-        claimed = store.claim("one", "flow", OWNER, 15.0)
+        claimed = claim(store)
     assert claimed is not None
     assert (claimed.execution.claims, claimed.execution.status) == (1, Status.RUNNING)
     store.release("one", claimed.token)
@@ -70,4 +81,4 @@ def test_a_claim_that_another_one_won_meanwhile_is_none(store: SqlStore) -> None
     store.start(new("one"))
     store.claim("one", "flow", OWNER, 15.0)
     with cut(store, Side.BEFORE):
-        assert store.claim("one", "flow", OWNER, 15.0) is None
+        assert claim(store) is None

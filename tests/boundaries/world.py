@@ -171,7 +171,11 @@ class World:
     def _sweep(self) -> None:
         self._outside.let_time_pass(str(self._owner))
         self.sweeper._contact_since = float("-inf")
-        self.sweeper.tick()
+        # As the sweep's thread does.
+        try:
+            self.sweeper.tick()
+        except StoreUnavailable as error:
+            self.sweeper.lose_contact(error)
 
     def _deliver(self, hint: Any) -> None:
         # As the task's door does: the hint is dropped, and the sweep sends another.
