@@ -146,7 +146,9 @@ def test_a_wake_in_one_statement_is_found(
         return locked
 
     monkeypatch.setattr(outcomes, "lock", lock_and_find)
-    monkeypatch.setattr(outcomes.waits, "find", lambda *_: found[0] if found else None)
+    monkeypatch.setattr(
+        outcomes.waits, "target_of", lambda *_: found[0].target_id if found else None
+    )
     park_and_end(store)
     assert ended_right(evidence(store, book)) == [
         "a: flow parent: it is running, not completed: None"

@@ -31,17 +31,23 @@ def _worlds(url: str) -> Iterator[Worlds]:
         sqlite_synchronous="NORMAL",
     )
     store = SqlStore.open(settings)
-    loud = [logging.getLogger(name) for name in ("polos", "asyncio")]
-    for logger in loud:
-        logger.setLevel(logging.CRITICAL)  # lost workers are all that they tell of
 
     def world(fate: Fate = CALM) -> World:
         return World(settings, store, fate)
 
     yield world
+    store.close()
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Lost workers are all that the loggers tell of."""
+    loud = [logging.getLogger(name) for name in ("polos", "asyncio")]
+    for logger in loud:
+        logger.setLevel(logging.CRITICAL)
+    yield
     for logger in loud:
         logger.setLevel(logging.NOTSET)
-    store.close()
 
 
 @pytest.fixture(scope="session")
