@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from celery.worker.request import Request
 
@@ -28,12 +28,13 @@ class PolosRequest(Request):
         finally:
             self.task.bound.process_may_be_gone()
 
-    def maybe_expire(self) -> bool:
+    def maybe_expire(self) -> Literal[True] | None:
         """Whether it came too late to start; Celery's own way bars its id from this worker, too.
 
         The id may be that of an execution which another message has started.
         """
-        return self.expires is not None and self.expires < datetime.now(self.expires.tzinfo)
+        late = self.expires is not None and self.expires < datetime.now(self.expires.tzinfo)
+        return True if late else None
 
     def on_timeout(self, soft: Any, timeout: Any) -> None:
         """Celery's own handling; a hard limit ends the execution too, it is not tried again."""
