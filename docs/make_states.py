@@ -27,7 +27,7 @@ _WHEN = {
     "end as cancelled": "the function was cancelled and has cleaned up",
     "wake": "its time has come, a child ended, or it was cancelled",
     "reclaim": "the worker is gone, or its lease ran out",
-    "give up": "too many recoveries in a row without a new checkpoint",
+    "give up": "too many recoveries without a new checkpoint, or its task's hard time limit",
     "cancel": "cancelled before any worker claimed it",
 }
 

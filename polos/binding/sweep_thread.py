@@ -41,7 +41,14 @@ class SweepThread:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._signed_off = threading.Event()
-        self._sweeper = Sweeper(lambda: bound.store, bound.dispatcher, bound.settings, self._report)
+        self._sweeper = Sweeper(
+            lambda: bound.store,
+            bound.dispatcher,
+            bound.settings,
+            self._report,
+            # A limit is noted before its process is killed: it is not to be taken for a crash.
+            before_reclaim=self._fail_limited,
+        )
         self._thread = threading.Thread(target=self._run, name="polos-sweep", daemon=True)
 
     def start(self) -> None:

@@ -45,6 +45,7 @@ class Sweeper:
         dispatcher: sends the hints.
         settings: lease and recovery limits.
         report: gives what this worker tells the others; its ``owner`` is who holds the sweep.
+        before_reclaim: called when processes are known to be dead, before their work is queued.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Sweeper:
         dispatcher: Dispatcher,
         settings: Settings,
         report: Callable[[], WorkerReport],
+        before_reclaim: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_store = open_store
         self._dispatcher = dispatcher
         self._settings = settings
         self._report = report
+        self._before_reclaim = before_reclaim
         self._contact_since: float | None = None
         self._alive: list[WorkerReport] = []
         self._named: set[str] = set()
@@ -134,7 +137,10 @@ class Sweeper:
     def reclaim_dead(self) -> tuple[Hint, ...]:
         """Queue what processes of this host held that are known to be dead."""
         dead = [owner for owner in self._store.owners() if is_dead(owner)]
-        return self._reclaim(dead, trust_expiry=False) if dead else ()
+        if not dead:
+            return ()
+        self._before_reclaim()
+        return self._reclaim(dead, trust_expiry=False)
 
     def reclaim_expired(self) -> tuple[Hint, ...]:
         """Queue what was held by leases that ran out.

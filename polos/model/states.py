@@ -60,7 +60,8 @@ FAIL = _transition("fail", {Status.RUNNING}, Status.FAILED, fenced=True)
 END_CANCELLED = _transition("end as cancelled", {Status.RUNNING}, Status.CANCELLED, fenced=True)
 WAKE = _transition("wake", {Status.WAITING}, Status.QUEUED, fenced=False)
 RECLAIM = _transition("reclaim", {Status.RUNNING}, Status.QUEUED, fenced=False)
-GIVE_UP = _transition("give up", {Status.RUNNING}, Status.FAILED, fenced=False)
+# Also one that another worker had just taken back from the dead process.
+GIVE_UP = _transition("give up", {Status.RUNNING, Status.QUEUED}, Status.FAILED, fenced=False)
 CANCEL = _transition("cancel", {Status.QUEUED}, Status.CANCELLED, fenced=False)
 
 TRANSITIONS: tuple[Transition, ...] = (

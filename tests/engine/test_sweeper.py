@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Sequence
 
 import pytest
 
-from polos.engine.owner import this_process
+from polos.engine.owner import process, this_process
 from polos.engine.sweeper import Sweeper
-from polos.model.records import Hint, WorkerReport
+from polos.model.records import Failure, Hint, Owner, WorkerReport
 from polos.model.settings import Settings
+from polos.model.states import Status
 from polos.store.sql_store import SqlStore
 from tests.support.bulk import queue_many
 
@@ -101,3 +103,43 @@ def test_a_broker_that_is_away_is_asked_by_one_hint(site: Site) -> None:
     assert len(site.tick()) == 1
     site.hints.away = False
     assert len(site.tick()) == 4 * 20 - 1
+
+
+def dead_process() -> Owner:
+    """A process that was killed just now."""
+    victim = subprocess.Popen(["sleep", "60"])
+    owner = process(victim.pid)
+    victim.kill()
+    victim.wait()
+    return owner
+
+
+def test_what_is_known_of_a_dead_process_is_written_before_its_work_is_queued(site: Site) -> None:
+    """Such as that it was killed for a time limit."""
+    [hint] = queue_many(site.store, "flow", b"{}", 1)
+    id_ = hint.execution_id
+    limit = Failure("it ran too long", "TimeLimitExceeded")
+    site.sweeper = Sweeper(
+        lambda: site.store,
+        site.hints,
+        site.settings,
+        lambda: site.own,
+        before_reclaim=lambda: site.hints.dispatch(site.store.give_up(id_, limit)),
+    )
+    site.tick()
+    assert site.store.claim(id_, "flow", dead_process(), 60)
+    site.tick()
+    found = site.store.get(id_)
+    assert found is not None
+    assert found.failure == limit
+
+
+def test_work_that_another_worker_took_back_first_can_be_given_up(site: Site) -> None:
+    [hint] = queue_many(site.store, "flow", b"{}", 1)
+    id_ = hint.execution_id
+    assert site.store.claim(id_, "flow", dead_process(), 60)
+    site.tick()
+    assert site.store.give_up(id_, Failure("it ran too long", "TimeLimitExceeded")) == ()
+    found = site.store.get(id_)
+    assert found is not None
+    assert found.status is Status.FAILED

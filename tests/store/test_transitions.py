@@ -77,10 +77,6 @@ def _reclaim(store: SqlStore, execution: Execution) -> None:
     store.reclaim(execution, "token", 10)
 
 
-def _give_up(store: SqlStore, execution: Execution) -> None:
-    store.reclaim(execution, "token", 0)
-
-
 # How callers make each change; cancelling has tests of its own.
 OPERATIONS: dict[Transition, Callable[[SqlStore, Execution], Any]] = {
     CLAIM: lambda store, it: store.claim(it.id, "flow", OTHER, 60),
@@ -91,7 +87,7 @@ OPERATIONS: dict[Transition, Callable[[SqlStore, Execution], Any]] = {
     END_CANCELLED: lambda store, it: _end(store, it, Cancelled()),
     WAKE: lambda store, _: store.wake_due(10),
     RECLAIM: _reclaim,
-    GIVE_UP: _give_up,
+    GIVE_UP: lambda store, it: store.give_up(it.id, FAILURE),
 }
 
 
