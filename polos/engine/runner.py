@@ -204,11 +204,12 @@ class Runner:
         # The worker ends: another one goes on at once.
         with suppress(StoreError):
             self._store.release(execution.id, claimed.token)
-            self._dispatcher.dispatch([hint_for(execution, "handed on")])
-        if isinstance(cause, WorkerStopping):
-            log.info("execution=%s workflow=%s handed on", execution.id, execution.workflow_id)
-            return Hop(execution=execution)
-        raise cause
+        if not isinstance(cause, WorkerStopping):
+            # A process that is terminated has a tenth of a second: the sweep sends its hint.
+            raise cause
+        self._dispatcher.dispatch([hint_for(execution, "handed on")])
+        log.info("execution=%s workflow=%s handed on", execution.id, execution.workflow_id)
+        return Hop(execution=execution)
 
     def _fail(self, claimed: Claimed, failure: Failure) -> Hop:
         outcome = Failed(failure)
