@@ -21,7 +21,7 @@ from polos.engine.signals import (
     is_own_exit,
 )
 from polos.engine.suspicion import Suspicion
-from polos.errors import CodecError, StepExecutionError
+from polos.errors import CodecError, LeaseLost, StepExecutionError
 from polos.model.outcome import Parked
 from polos.model.records import Checkpoint
 from polos.model.settings import Settings
@@ -83,7 +83,8 @@ class Attempt:
         self._main = main
         while not (main.done() or self.parked or self.aborted):
             self._thread.run(self._on_idle)
-            self._run_sync_calls()
+            if not main.done():
+                self._run_sync_calls()
         if self.aborted is not None:
             raise AttemptAborted(self.aborted) from self.aborted
         if not main.done():
@@ -141,6 +142,9 @@ class Attempt:
     def _on_idle(self, timeout: float | None) -> float | None:
         self.branches.busy = timeout == 0
         try:
+            if self.journal.closed and self.parked is None:
+                # A write was refused: no branch may begin anything more.
+                raise LeaseLost(self.journal.execution.id)
             if self._advance():
                 return 0
             if self._must_hand_on():
@@ -232,7 +236,7 @@ class Attempt:
             self._want_cancel()
 
     def _run_sync_calls(self) -> None:
-        while self.branches.sync_calls and self.aborted is None:
+        while self.branches.sync_calls and self.aborted is None and not self.journal.closed:
             call = self.branches.sync_calls.popleft()
             if call.future.cancelled():
                 continue
