@@ -99,6 +99,7 @@ class SweepThread:
             self._speak_for_children()
             self._wake.wait(_LOOK_AGAIN)
             self._wake.clear()
+            self._wake.clear()
         if self._running():
             log.warning(
                 "steps still run %g s after this worker was told to end; other workers get their "
