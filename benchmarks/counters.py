@@ -2,9 +2,9 @@
 
 Nothing here asks our own code. PostgreSQL's backends report their counts when they exit, and
 with a delay of up to ten seconds while they idle, so readings wait for one of the two; they are
-made from another database, whose commits aren't counted. To PostgreSQL the opening of a connection
-is a commit, and the preparing of a statement: count after a warm-up. Statements are read from the server's
-log: the PostgreSQL of the test wheels has no pg_stat_statements.
+made from another database, whose commits aren't counted. To PostgreSQL the opening of a
+connection is a commit, and so is the preparing of a statement: count after a warm-up. Statements
+are read from the server's log: the PostgreSQL of the test wheels has no pg_stat_statements.
 """
 
 from __future__ import annotations
