@@ -1,0 +1,41 @@
+"""``make bench``: all scenes, or those that are named."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from benchmarks.figures import ROUNDS
+from benchmarks.scene import RESULTS, Options, Scene, line
+
+SCENES: tuple[Scene, ...] = ()
+
+
+def main() -> None:
+    """Run the command."""
+    names = [scene.name for scene in SCENES]
+    parser = argparse.ArgumentParser(
+        prog="make bench ARGS=",
+        description="\n".join(f"{scene.name}: {scene.summary}" for scene in SCENES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scenes", nargs="*", metavar="scene", help="all, when none is named")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes: does it run?")
+    parser.add_argument("--only", default="", help="contestants, separated by commas")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    if unknown := set(given.scenes) - set(names):
+        parser.error(f"no scene {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    only = tuple(filter(None, given.only.split(",")))
+    options = Options(1 if given.smoke else given.rounds, given.smoke, only, given.results)
+    logging.disable(logging.WARNING)
+    for scene in SCENES:
+        if scene.name in given.scenes or not given.scenes:
+            line(f"\n== {scene.name}: {scene.summary}")
+            scene.run(options)
+
+
+if __name__ == "__main__":
+    main()
