@@ -8,8 +8,9 @@ from pathlib import Path
 
 from benchmarks.figures import ROUNDS
 from benchmarks.scene import RESULTS, Options, Scene, line
+from benchmarks.scenes.every import OURS
 
-SCENES: tuple[Scene, ...] = ()
+SCENES: tuple[Scene, ...] = OURS
 
 
 def main() -> None:
