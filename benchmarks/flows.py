@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 from polos import WorkflowContext, workflow
@@ -17,11 +18,10 @@ async def steps(ctx: WorkflowContext, payload: dict[str, Any]) -> int:
 
 @workflow(id="bench_wait")
 async def wait(ctx: WorkflowContext, payload: dict[str, Any]) -> float:
-    """How late the wait ended, in seconds by the database's clock."""
-    before = await ctx.step.now("before")
-    await ctx.step.wait_for("wait", seconds=payload["seconds"])
-    after = await ctx.step.now("after")
-    return (after - before) / 1000 - payload["seconds"]
+    """How late the wait ended, in seconds by the database's clock, to the millisecond."""
+    due = await ctx.step.now("before") + round(payload["seconds"] * 1000)
+    await ctx.step.wait_until("wait", datetime.fromtimestamp(due / 1000, UTC))
+    return (await ctx.step.now("after") - due) / 1000
 
 
 @workflow(id="bench_noop")

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks.scenes import latency
+from benchmarks.scenes import branches, enqueue, fan_out, latency, stacks, step_cost, waits
 
-OURS = (latency.SCENE,)
+OURS = (
+    latency.SCENE,
+    step_cost.SCENE,
+    branches.SCENE,
+    fan_out.SCENE,
+    waits.SCENE,
+    enqueue.SCENE,
+    stacks.SCENE,
+)

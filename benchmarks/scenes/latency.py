@@ -1,4 +1,4 @@
-"""From start to result while nothing else runs, beside as many commits and one Celery round trip."""
+"""From start to result while nothing else runs, beside its commits and one Celery round trip."""
 
 from __future__ import annotations
 

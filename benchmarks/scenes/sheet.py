@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks import machine, report
@@ -65,6 +65,10 @@ class Row:
             goal, met = str(self.goal), "yes" if self.goal.met(self) else "no"
         shown = [self.what, self.unit, self.ours.median, self.ours.p99]
         return [*shown, self.beside, its, self.ratio, goal, met]
+
+    def called(self, what: str) -> Row:
+        """The same under another name, as one of several; without a goal."""
+        return replace(self, what=what, goal=None)
 
     def raw(self) -> dict[str, Any]:
         """As JSON has it."""

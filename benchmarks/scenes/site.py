@@ -68,6 +68,11 @@ class Site:
         """Send it and fetch its result."""
         return float(self.bare_send().get(_SECONDS, interval=_LOOK))
 
+    def forget_messages(self) -> None:
+        """Empty Redis: a long queue costs memory, and messages sent again."""
+        assert self.stack.redis is not None
+        self.stack.redis.flush()
+
     def close(self) -> None:
         """End what runs."""
         self.workers.close()
@@ -78,7 +83,13 @@ class Site:
 
     def _started(self, app: str, pool: str, slots: int, name: str, flows: str) -> Program:
         return self.workers(
-            pool, slots, name, app=app, flows=flows, env=self._env, ready=False,
+            pool,
+            slots,
+            name,
+            app=app,
+            flows=flows,
+            env=self._env,
+            ready=False,
             args=("-l", "WARNING"),
         )
 
