@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from benchmarks.scenes import branches, enqueue, fan_out, latency, stacks, step_cost, waits
+from benchmarks.scenes import (
+    branches,
+    enqueue,
+    fan_out,
+    latency,
+    parked,
+    profile,
+    stacks,
+    step_cost,
+    waits,
+)
 
 OURS = (
     latency.SCENE,
@@ -12,4 +22,6 @@ OURS = (
     waits.SCENE,
     enqueue.SCENE,
     stacks.SCENE,
+    parked.SCENE,
+    profile.SCENE,
 )
