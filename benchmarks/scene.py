@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.environments import ROOT
+from benchmarks.environments import FOLDER, ROOT
 from benchmarks.figures import ROUNDS
 
 RESULTS = ROOT / "docs" / "benchmarks"
+SMOKE_RESULTS = FOLDER / "smoke"
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class Scene:
 
     Attributes:
         summary: what it answers, in one line.
+        on_request: whether it plays only when it is named, as it takes long.
     """
 
     name: str
     summary: str
     run: Callable[[Options], None]
+    on_request: bool = False
 
 
 def line(text: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks import backlog, recovery
 from benchmarks.scenes import (
     branches,
     enqueue,
@@ -24,4 +25,6 @@ OURS = (
     stacks.SCENE,
     parked.SCENE,
     profile.SCENE,
+    backlog.SCENE,
+    recovery.SCENE,
 )
