@@ -5,14 +5,17 @@ from __future__ import annotations
 import pstats
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 Function = tuple[str, int, str]
+# Its name, calls, own milliseconds, milliseconds with callees.
+Line = tuple[str, float, float, float]
 
 _LIBRARY = re.compile(r"site-packages/([^/.]+)")
 _OURS = re.compile(r"/(polos/[^/]+|benchmarks)[/.]")
 _STANDARD = re.compile(r"/python3[^/]*/([^/.]+)")
-_TOP = 40
+_TOP = 30
 # Of all: rooms below are left out.
 _LEAST = 0.005
 
@@ -48,18 +51,22 @@ class Profile:
         most = [(name, ms, others[name]) for name, ms in ours.most_common()]
         return [row for row in most if row[1] > self.total * _LEAST]
 
-    def top(self) -> list[tuple[str, float, float, float]]:
-        """The functions with the most own time: calls, own and cumulative milliseconds."""
-        ordered = sorted(self._stats.items(), key=lambda item: -item[1][2])
-        return [
-            (
-                _named(function),
-                entry[1] / self._executions,
-                entry[2] * 1000 / self._executions,
-                entry[3] * 1000 / self._executions,
-            )
-            for function, entry in ordered[:_TOP]
-        ]
+    def top(self) -> list[Line]:
+        """The functions with the most own time."""
+        return self._lines(sorted(self._stats, key=lambda each: -self._stats[each][2])[:_TOP])
+
+    def flow(self) -> list[Line]:
+        """Our functions with the most time in all, callees counted."""
+        ours = [function for function in self._stats if _OURS.search(function[0])]
+        return self._lines(sorted(ours, key=lambda each: -self._stats[each][3])[:_TOP])
+
+    def _lines(self, functions: Sequence[Function]) -> list[Line]:
+        found = []
+        for function in functions:
+            _, calls, own, with_callees, _ = self._stats[function]
+            each = [value / self._executions for value in (calls, own * 1000, with_callees * 1000)]
+            found.append((_named(function), each[0], each[1], each[2]))
+        return found
 
 
 def _room(function: Function) -> str:

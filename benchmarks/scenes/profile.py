@@ -15,6 +15,7 @@ from typing import Any
 from celery import Celery
 
 from benchmarks import report
+from benchmarks.counters import RedisCounts, difference, per_execution
 from benchmarks.figures import of_rounds
 from benchmarks.flows import steps
 from benchmarks.scene import Options, Scene
@@ -28,6 +29,8 @@ EXECUTIONS = 100
 MEASURED = f"{FLOWS},benchmarks.scenes.cpu_tasks"
 GOAL = Goal(1.5, of_ratio=False)
 _SECONDS = 120.0
+
+_FUNCTIONS = ("function", "calls", "ms itself", "ms with callees")
 
 Cpu = dict[str, float]
 
@@ -114,17 +117,38 @@ def cpu_rows(found: dict[str, list[Cpu]]) -> list[Row]:
     ]
 
 
-def described(counts: counted.Shares, profile: hot.Profile, other: hot.Profile) -> str:
+def redis_commands(site: Site, url: str, count: int) -> list[tuple[str, float, float]]:
+    """How many of each, for an execution and for a bare task."""
+    redis, found = RedisCounts(url), []
+    for work in (executions, tasks):
+        before = redis.now()
+        work(site, count)
+        found.append(per_execution(difference(before, redis.now()), count))
+    redis.close()
+    ours, bare = found
+    return [(name, ours.get(name, 0.0), bare.get(name, 0.0)) for name in sorted({*ours, *bare})]
+
+
+def described(
+    counts: counted.Shares,
+    commands: list[tuple[str, float, float]],
+    profile: hot.Profile,
+    other: hot.Profile,
+) -> str:
     """What stands below the table of CPU times."""
     parts = [
         f"An execution has {STEPS} steps. The driver's time is that inside psycopg.\n",
         "## Counted by the servers, for each execution\n",
         report.table(("", "count"), counts.rows()),
+        "Redis commands of sender and worker together:\n",
+        report.table(("", "an execution", "a Celery task"), commands),
         "## Where the worker's time goes\n",
         "CPU milliseconds on the main thread by cProfile, which makes calls dearer: "
         f"{profile.total:.2f} an execution, {other.total:.2f} a Celery task.\n",
         report.table(("room", "an execution", "a Celery task"), profile.beside(other)),
-        report.table(("function", "calls", "ms itself", "ms with callees"), profile.top()),
+        report.table(_FUNCTIONS, profile.top()),
+        "Our own functions, by the time with their callees:\n",
+        report.table(_FUNCTIONS, profile.flow()),
     ]
     return "\n".join(parts)
 
@@ -141,9 +165,10 @@ def run(options: Options) -> None:
             tasks(site, 10)
             found = cpu(site, ours, bare, options)
             count = 10 if options.smoke else 3 * EXECUTIONS
+            commands = redis_commands(site, servers.redis.url, count)
             profile = hot.Profile(ours.profiled(partial(executions, site, count)), count)
             other = hot.Profile(bare.profiled(partial(tasks, site, count)), count)
-    text = described(counts, profile, other)
+    text = described(counts, commands, profile, other)
     publish(options, "profile", cpu_rows(found), text=text, raw={"counts": counts.raw()})
 
 
