@@ -23,10 +23,9 @@ _PATCHED = {
 
 
 class Driver:
-    """CPU seconds and calls within psycopg on the main thread, where a solo worker executes."""
+    """CPU seconds within psycopg on the main thread, where a solo worker executes."""
 
     seconds = 0.0
-    calls = 0
     _inside = False
 
     @classmethod
@@ -40,27 +39,27 @@ class Driver:
                 return function(*args, **kwargs)
             finally:
                 cls.seconds += time.thread_time() - began
-                cls.calls += 1
                 cls._inside = False
 
         return call
 
 
-for _kind, _names in _PATCHED.items():
-    for _name in _names:
-        setattr(_kind, _name, Driver.counted(getattr(_kind, _name)))
-
+_plain = {(kind, name): getattr(kind, name) for kind, names in _PATCHED.items() for name in names}
 _profile = cProfile.Profile(time.thread_time)
 
 
 @shared_task(name="bench.cpu", ignore_result=True)
-def cpu(file: str) -> None:
-    """CPU seconds of this process, of its main thread, and of the driver in it."""
+def cpu(file: str, count_driver: bool = False) -> None:
+    """CPU seconds of this process, of its main thread, and of the driver where it is counted.
+
+    Counting costs time itself: from here on it is on, or off.
+    """
+    for (kind, name), function in _plain.items():
+        setattr(kind, name, Driver.counted(function) if count_driver else function)
     found = {
         "process": time.process_time(),
         "thread": time.thread_time(),
         "driver": Driver.seconds,
-        "calls": Driver.calls,
     }
     draft = Path(f"{file}.draft")
     draft.write_text(json.dumps(found))

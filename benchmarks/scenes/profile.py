@@ -43,21 +43,20 @@ class Clock:
         self._folder = folder
         self._number = 0
 
-    def asked(self, task: str) -> Path:
+    def asked(self, task: str, *more: object) -> Path:
         """Have the worker write something; the file."""
         self._number += 1
         file = self._folder / f"{self._app.main}-{self._number}"
-        self._app.send_task(task, [str(file)], queue=self._app.conf.task_default_queue)
+        self._app.send_task(task, [str(file), *more], queue=self._app.conf.task_default_queue)
         until(file.exists, _SECONDS, every=0.005)
         return file
 
-    def taken(self, work: Callable[[], None], count: int) -> Cpu:
-        """Milliseconds of CPU for each of so many, and calls of the driver."""
-        before: Cpu = json.loads(self.asked("bench.cpu").read_text())
+    def taken(self, work: Callable[[], None], count: int, *, driver: bool = False) -> Cpu:
+        """Milliseconds of CPU for each of so many; those of the driver only where asked for."""
+        before: Cpu = json.loads(self.asked("bench.cpu", driver).read_text())
         work()
         after: Cpu = json.loads(self.asked("bench.cpu").read_text())
-        each = {name: (after[name] - before[name]) / count for name in after}
-        return {name: value * (1 if name == "calls" else 1000) for name, value in each.items()}
+        return {name: (after[name] - before[name]) * 1000 / count for name in after}
 
     def profiled(self, work: Callable[[], None]) -> Path:
         """The profile of the worker's main thread meanwhile."""
@@ -84,7 +83,9 @@ def cpu(site: Site, ours: Clock, bare: Clock, options: Options) -> dict[str, lis
     count = 10 if options.smoke else EXECUTIONS
     found: dict[str, list[Cpu]] = {"ours": [], "bare": []}
     for _ in range(options.rounds):
-        found["ours"].append(ours.taken(partial(executions, site, count), count))
+        work = partial(executions, site, count)
+        driver = ours.taken(work, count, driver=True)["driver"]
+        found["ours"].append(ours.taken(work, count) | {"driver": driver})
         found["bare"].append(bare.taken(partial(tasks, site, count), count))
     return found
 
