@@ -6,10 +6,11 @@ import argparse
 import logging
 from pathlib import Path
 
+from benchmarks.contest import scene as contest
 from benchmarks.figures import ROUNDS
 from benchmarks.scene import RESULTS, Options, Scene, line
 
-SCENES: tuple[Scene, ...] = ()
+SCENES: tuple[Scene, ...] = (contest.SCENE,)
 
 
 def main() -> None:
