@@ -63,9 +63,8 @@ class Contest:
             line(f"  {contestant.name:<26} {took:5.1f} s")
 
     def _round(self, contestant: Contestant) -> None:
-        with self.arena.turn(contestant) as turn:
-            samples = measuring.one_round(turn, self.sizes)
-            results.add(self.rounds[contestant.name], samples)
+        samples = measuring.one_round(self.arena, contestant, self.sizes)
+        results.add(self.rounds[contestant.name], samples)
 
     def _deep(self, contestant: Contestant) -> None:
         with self.arena.turn(contestant) as turn:
