@@ -58,16 +58,16 @@ class Contest:
         given: Any = polos
         inputs = [given.BatchWorkflowInput(id=noop.id) for _ in range(self._bulk)]
         client: Any = self._site.client
-        found = rate(self._bulk, lambda: asyncio.run(client.batch_invoke(inputs)))
         self._site.forget_messages()
+        found = rate(self._bulk, lambda: asyncio.run(client.batch_invoke(inputs)))
+        assert self._site.stack.queued_messages() == self._bulk
         return found
 
     def celery(self) -> list[float]:
         """Messages by Celery, one after another: it has no other way, and stores nothing."""
         task = bare.task(self._site.bare_silent)
-        found = rate(self._bulk, lambda: [task.apply_async() for _ in range(self._bulk)])
         self._site.forget_messages()
-        return found
+        return rate(self._bulk, lambda: [task.apply_async() for _ in range(self._bulk)])
 
     def _floor(self, count: int) -> None:
         task = bare.task(self._site.bare_silent)
