@@ -62,8 +62,10 @@ class Contestant:
         return str(PEERS) if self.environment else str(ROOT)
 
     def in_this_environment(self) -> Contestant:
-        """The same, run by this interpreter: nothing is installed."""
-        return replace(self, environment=None, env={**self.env, "PYTHONPATH": str(PEERS)})
+        """For a trial: run by this interpreter, so that nothing is installed, and less of it."""
+        return replace(
+            self, environment=None, env={**self.env, "PYTHONPATH": str(PEERS)}, parts=(RATE,)
+        )
 
     @property
     def versions(self) -> str:

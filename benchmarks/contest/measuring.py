@@ -26,7 +26,7 @@ class Sizes:
     """
 
     samples: int = 6
-    budget: float = 6.0
+    budget: float = 5.0
     queued: int = 300
     deep: int = 10_000
     windows: int = 5

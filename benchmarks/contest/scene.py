@@ -47,7 +47,7 @@ class Contest:
         for contestant in present:
             if DEEP in contestant.parts:
                 self._attempt(contestant, self._deep)
-            self._attempt(contestant, self._count)
+                self._attempt(contestant, self._count)
 
     def _attempt(self, contestant: Contestant, part: Callable[[Contestant], None]) -> None:
         if contestant.name in self.out:
