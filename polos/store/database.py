@@ -178,6 +178,8 @@ def _engine(url: URL, synchronous: str, connections: int) -> Engine:
         "hide_parameters": True,
         # Single statements commit by themselves; a transaction begins in words of its own.
         "isolation_level": "AUTOCOMMIT",
+        # Nothing is left open when a connection is given back.
+        "pool_reset_on_return": None,
     }
     backend = url.get_backend_name()
     if backend == "sqlite":
