@@ -67,6 +67,8 @@ class Attempt:
         self.cancel_wanted = self.branches.hold = journal.execution.cancel_requested
         self._main: asyncio.Task[Any] | None = None
         self.aborted: BaseException | None = None
+        # Writes the children that branches have asked for.
+        self.start_children: Callable[[], None] = lambda: None
 
     def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end.
@@ -170,6 +172,8 @@ class Attempt:
 
     def _advance(self) -> bool:
         """Resolve the next completion, or begin what was held back; False where nothing is."""
+        if self.branches.has_new_children and not self.journal.closed:
+            self.start_children()
         cancel = self.cancel_wanted and not self.cancelling and self._main is not None
         if not (cancel and self.branches.next_is_after_cancel()) and self.branches.deliver_next():
             return True

@@ -22,7 +22,7 @@ from polos.engine.journal import Journal
 from polos.engine.loop import ThreadLoop
 from polos.engine.signals import AttemptEnded
 from polos.model.outcome import Parked
-from polos.model.records import Checkpoint, Kind, Micros, Wait, as_datetime
+from polos.model.records import Checkpoint, Kind, Micros, NewExecution, Wait, as_datetime
 
 
 @dataclass(slots=True)
@@ -78,6 +78,7 @@ class Branches:
         self._held: list[asyncio.Future[None]] = []
         self._timers: dict[str, Timer] = {}
         self._outside: dict[str, tuple[Wait, asyncio.Future[Any]]] = {}
+        self._new_children: dict[str, tuple[NewExecution, Wait]] = {}
         self._progress = time.monotonic()
 
     # -- what branches ask for -------------------------------------------------------------
@@ -145,6 +146,14 @@ class Branches:
         finally:
             self._outside.pop(wait.step_key, None)
 
+    async def new_child(self, child: NewExecution, wait: Wait) -> Checkpoint:
+        """Have a child started when the loop is idle next, and wait durably for its end."""
+        self._new_children[wait.step_key] = (child, wait)
+        try:
+            return await self.outside(wait)
+        finally:
+            self._new_children.pop(wait.step_key, None)
+
     def waits_to_store(self) -> list[Wait]:
         """The durable waits that the store doesn't know yet."""
         waits = [timer.wait for timer in self._timers.values()]
@@ -165,7 +174,24 @@ class Branches:
     @property
     def wants_to_begin(self) -> bool:
         """Whether something is held back, or waits for this thread."""
-        return bool(self._held or self.sync_calls)
+        return bool(self._held or self.sync_calls or self._new_children)
+
+    @property
+    def has_new_children(self) -> bool:
+        """Whether there are children to start, and nothing forbids to begin."""
+        return bool(self._new_children) and not self.hold and not self.stopping()
+
+    def take_new_children(self) -> list[tuple[NewExecution, Wait]]:
+        """The children to start now."""
+        found = list(self._new_children.values())
+        self._new_children.clear()
+        return found
+
+    def refuse(self, key: str, error: Exception) -> None:
+        """Raise an error in the branch that waits for a child."""
+        _, future = self._outside[key]
+        if not future.done():
+            future.set_exception(error)
 
     def deliver_next(self) -> bool:
         """Resolve the next completion; False where there is none."""
