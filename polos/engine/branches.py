@@ -172,6 +172,11 @@ class Branches:
         return bool(self._outside)
 
     @property
+    def children_out(self) -> int:
+        """How many completions from outside are outstanding."""
+        return len(self._outside)
+
+    @property
     def wants_to_begin(self) -> bool:
         """Whether something is held back, or waits for this thread."""
         return bool(self._held or self.sync_calls or self._new_children)
@@ -295,8 +300,8 @@ class Branches:
         """Seconds that awaiting something foreign still counts as work."""
         return self._progress + self._grace - time.monotonic()
 
-    def parked(self) -> Parked:
-        """What the attempt is to be parked with."""
+    def parked(self, pace: float) -> Parked:
+        """What the attempt is to be parked with, ``pace`` in seconds."""
         outstanding = {*self._timers, *self._outside}
         dues = [timer.due for timer in self._timers.values()]
         return Parked(
@@ -305,6 +310,7 @@ class Branches:
             wake_at=Micros(min(dues)) if dues else None,
             wakeups=self._journal.turn,
             reason=self._reason(),
+            pace=pace,
         )
 
     def _reason(self) -> str:
