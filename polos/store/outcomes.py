@@ -25,7 +25,7 @@ from polos.store.database import Database
 from polos.store.executions import change
 from polos.store.rows import failure_bytes, hint_of
 from polos.store.schema import executions as table
-from polos.store.waking import end_child, lock, tell_parent
+from polos.store.waking import end_child, lock, tell_parent, with_waits
 
 _complete = change(COMPLETE, result=bindparam("the_result")).returning(table.c.id)
 _fail = change(FAIL, failure=bindparam("the_failure")).returning(table.c.id)
@@ -89,8 +89,11 @@ def commit(
         case _:
             assert_never(outcome)
     hints: tuple[Hint, ...] | None
-    if not execution.parent_waits and not has_waits and not rows:
+    alone = not execution.parent_waits and not rows
+    if alone and not has_waits:
         hints = () if database.run(statement, named) else None
+    elif alone and database.dialect == "postgresql":
+        hints = () if database.run(with_waits(statement), named) else None
     else:
         hints = database.transaction(
             lambda it: end_in(

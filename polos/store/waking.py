@@ -205,9 +205,20 @@ def _all_of(statement: Update, effect: _Effect, has_waits: bool) -> Executable:
     told = _told(effect, table.c.id == bindparam("the_parent"))
     parts = [told.where(done).returning(table.c.id).cte("told"), *_taken(done)]
     if has_waits:
-        own = delete(waits_table).where(waits_table.c.execution_id == bindparam("the_id"))
-        parts.append(own.where(done).returning(waits_table.c.step_key).cte("forgotten"))
+        parts.append(_forgotten(done))
     return select(ended.c.id, others).add_cte(*parts)
+
+
+@cache
+def with_waits(statement: Update) -> Executable:
+    """The end of an execution, and of its own waits, in one statement; only on PostgreSQL."""
+    ended = statement.cte("ended")
+    return select(ended.c.id).add_cte(_forgotten(exists().select_from(ended)))
+
+
+def _forgotten(done: Any) -> CTE:
+    own = delete(waits_table).where(waits_table.c.execution_id == bindparam("the_id"), done)
+    return own.returning(waits_table.c.step_key).cte("forgotten")
 
 
 def _taken(done: Any) -> tuple[CTE, CTE]:
