@@ -76,9 +76,7 @@ def test_all_that_is_given_is_stored(store: SqlStore, waits: bool) -> None:
     assert started == store.get(child.id)
     for name in set(FULL) - {"concurrency_key", "run_timeout_seconds"}:
         assert getattr(started, name) == FULL[name], name
-    [stored] = [
-        row for row in everything(store.database)["polos_executions"] if row[0] == child.id
-    ]
+    [stored] = [row for row in everything(store.database)["polos_executions"] if row[0] == child.id]
     assert "c" in stored
     recorded, waiting = store.load("parent")
     assert waiting == ((wait,) if waits else ())
