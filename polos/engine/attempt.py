@@ -173,9 +173,10 @@ class Attempt:
         return min(self.branches.bounds(timeout), default=None)
 
     def _advance(self) -> bool:
-        """Resolve the next completion, or begin what was held back; False where nothing is."""
+        """Start children, resolve a completion, or begin what was held back; False without any."""
         if self.branches.has_new_children and not self.journal.closed:
             self.start_children()
+            return True
         cancel = self.cancel_wanted and not self.cancelling and self._main is not None
         if not (cancel and self.branches.next_is_after_cancel()) and self.branches.deliver_next():
             return True
