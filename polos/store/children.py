@@ -14,10 +14,8 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Connection,
-    Executable,
     Integer,
     LargeBinary,
-    Row,
     bindparam,
     cast,
     func,
@@ -33,6 +31,7 @@ from polos.store import checkpoints, waits
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import insert_executions, moments
+from polos.store.prebuilt import Prebuilt
 from polos.store.rows import (
     checkpoint_values,
     execution_of,
@@ -144,7 +143,7 @@ def _start_at_once(
     return started
 
 
-def _own(found: Sequence[Row[Any]], children: Sequence[Child]) -> dict[str, Execution]:
+def _own(found: Sequence[Any], children: Sequence[Child]) -> dict[str, Execution]:
     keys = {new.id: (new.parent_execution_id, new.parent_step_key) for new, _ in children}
     return {
         row.id: execution_of(row)
@@ -172,7 +171,7 @@ def _parameters(parent_id: str, token: str, children: Sequence[Child]) -> dict[s
 
 
 @cache
-def _statement(waited: bool) -> Executable:
+def _statement(waited: bool) -> Prebuilt:
     """A row for each child that was made, or one without a child; none where the lease is lost."""
     fenced = checkpoints.fence.cte("fenced")
     target = waits_table if waited else checkpoints_table
@@ -208,7 +207,7 @@ def _statement(waited: bool) -> Executable:
         .returning(target.c.step_key)
         .cte("written")
     )
-    return (
+    return Prebuilt(
         select(fenced.c.id.label("parent"), made.c.id, made.c.created_at)
         .select_from(fenced.outerjoin(made, true()))
         .add_cte(written)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, assert_never
 
-from sqlalchemy import BigInteger, Connection, bindparam, case
+from sqlalchemy import BigInteger, Connection, Update, bindparam, case
 
 from polos.errors import LeaseLost
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked
@@ -23,15 +23,16 @@ from polos.store import checkpoints, waits
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import change
+from polos.store.prebuilt import Prebuilt, run_in
 from polos.store.rows import failure_bytes, hint_of
 from polos.store.schema import executions as table
 from polos.store.waking import end_child, lock, tell_parent, with_waits
 
-_complete = change(COMPLETE, result=bindparam("the_result")).returning(table.c.id)
-_fail = change(FAIL, failure=bindparam("the_failure")).returning(table.c.id)
-_end_cancelled = change(END_CANCELLED, cancel_descends=True).returning(table.c.id)
-_release = change(RELEASE).returning(table.c.id)
-_park = (
+_complete = Prebuilt(change(COMPLETE, result=bindparam("the_result")).returning(table.c.id))
+_fail = Prebuilt(change(FAIL, failure=bindparam("the_failure")).returning(table.c.id))
+_end_cancelled = Prebuilt(change(END_CANCELLED, cancel_descends=True).returning(table.c.id))
+_release = Prebuilt(change(RELEASE).returning(table.c.id))
+_park = Prebuilt(
     change(
         PARK,
         wake_at=bindparam("wake"),
@@ -119,7 +120,7 @@ def cancelled(execution_id: str) -> Failure:
 def end_in(
     connection: Connection,
     execution: Execution,
-    statement: Any,
+    statement: Update | Prebuilt,
     values: dict[str, Any],
     ending: Checkpoint,
     *,
@@ -137,7 +138,7 @@ def end_in(
         return end_child(
             connection, told, execution, statement, values, ending, has_waits=has_waits
         )
-    if not connection.execute(statement, values).all():
+    if not run_in(connection, statement, values):
         return None
     if has_waits:
         waits.forget_all(connection, execution.id)
@@ -165,7 +166,7 @@ def _commit_park(
         if rows:
             checkpoints.write(connection, execution_id, named["the_token"], rows)
         hints: tuple[Hint, ...] | None = ()
-        if not connection.execute(_park, named).all():
+        if not run_in(connection, _park, named):
             hints = _park_behind(connection, named, parked)
         if hints is not None:
             waits.forget(connection, execution_id, parked.settled)
@@ -193,5 +194,5 @@ def _park_behind(
     wake = locked.now + named["pace"]
     if parked.wake_at is None or wake < parked.wake_at:
         named = named | {"wake": wake}
-    connection.execute(_park, named | {"seen": locked.wakeups})
+    run_in(connection, _park, named | {"seen": locked.wakeups})
     return (hint_of(locked, parked.reason, max(0, named["wake"] - locked.now) / SECOND),)

@@ -19,9 +19,6 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Connection,
-    Executable,
-    Row,
-    Select,
     Update,
     bindparam,
     cast,
@@ -37,13 +34,14 @@ from polos.model.states import WAKE, Status
 from polos.store import checkpoints, waits
 from polos.store.clock import now_micros
 from polos.store.executions import change
+from polos.store.prebuilt import Prebuilt, run_in
 from polos.store.rows import checkpoint_values, hint_of
 from polos.store.schema import checkpoints as checkpoints_table
 from polos.store.schema import executions as table
 from polos.store.schema import waits as waits_table
 
 # NO KEY: a plain FOR UPDATE would wait for the foreign keys of checkpoints being written.
-_lock: Select[Any] = (
+_lock = Prebuilt(
     select(
         table.c.id,
         table.c.workflow_id,
@@ -86,25 +84,26 @@ def _told(effect: _Effect, parent: ColumnElement[bool]) -> Update:
     return update(table).where(parent).values(counted)
 
 
-_EFFECTS = {effect: _told(effect, table.c.id == bindparam("the_id")) for effect in _Effect}
-_wake_counted = change(WAKE)
+_this = table.c.id == bindparam("the_id")
+_EFFECTS = {effect: Prebuilt(_told(effect, _this)) for effect in _Effect}
+_wake_counted = Prebuilt(change(WAKE))
 
 
-def lock(connection: Connection, execution_id: str) -> Row[Any] | None:
-    """Lock an execution's row and read it; parents first, then children."""
-    return connection.execute(_lock, {"the_id": execution_id}).one_or_none()
+def lock(connection: Connection, execution_id: str) -> Any:
+    """Lock an execution's row and read it, if it is there; parents first, then children."""
+    return next(iter(run_in(connection, _lock, {"the_id": execution_id})), None)
 
 
-def wake(connection: Connection, locked: Row[Any], reason: str) -> tuple[Hint, ...]:
+def wake(connection: Connection, locked: Any, reason: str) -> tuple[Hint, ...]:
     """Count a completion from outside and queue the execution, whose row is locked, if it waits."""
     waiting = locked.status == Status.WAITING.value
     effect = _Effect.WAKE if waiting else _Effect.COUNT
-    connection.execute(_EFFECTS[effect], {"the_id": locked.id})
+    run_in(connection, _EFFECTS[effect], {"the_id": locked.id})
     return (hint_of(locked, reason),) if waiting else ()
 
 
 def tell_parent(
-    connection: Connection, parent: Row[Any], child: Execution, ending: Checkpoint
+    connection: Connection, parent: Any, child: Execution, ending: Checkpoint
 ) -> tuple[Hint, ...]:
     """Complete the wait of a parent, whose row is locked, for a child that ends now."""
     row = _completion(parent, child, ending)
@@ -112,16 +111,16 @@ def tell_parent(
     if waits.take(connection, parent.id, row.step_key, child.id):
         checkpoints.write_outside(connection, parent.id, row)
     effect = _effect(parent)
-    connection.execute(_EFFECTS[effect], {"the_id": parent.id})
+    run_in(connection, _EFFECTS[effect], {"the_id": parent.id})
     left = effect.is_early and waits.has_children(connection, parent.id)
     return _hints(connection, parent, row.step_key, effect, left)
 
 
 def end_child(
     connection: Connection,
-    parent: Row[Any],
+    parent: Any,
     child: Execution,
-    statement: Update,
+    statement: Update | Prebuilt,
     values: dict[str, Any],
     ending: Checkpoint,
     *,
@@ -135,13 +134,13 @@ def end_child(
     effect = _effect(parent)
     named = {f"kept_{name}": value for name, value in checkpoint_values(row).items()}
     named |= values | {"the_parent": parent.id}
-    ended = connection.execute(_all_of(statement, effect, has_waits), named).one_or_none()
-    if ended is None:
+    ended = run_in(connection, _all_of(statement, effect, has_waits), named)
+    if not ended:
         return None
-    return _hints(connection, parent, row.step_key, effect, ended.children_left)
+    return _hints(connection, parent, row.step_key, effect, ended[0].children_left)
 
 
-def _effect(parent: Row[Any]) -> _Effect:
+def _effect(parent: Any) -> _Effect:
     if parent.status != Status.WAITING.value:
         return _Effect.COUNT
     if parent.wake_after is None:
@@ -156,11 +155,11 @@ def _effect(parent: Row[Any]) -> _Effect:
 
 
 def _hints(
-    connection: Connection, parent: Row[Any], key: str, effect: _Effect, children_left: bool
+    connection: Connection, parent: Any, key: str, effect: _Effect, children_left: bool
 ) -> tuple[Hint, ...]:
     reason = f"child {key!r} ended"
     if effect.is_early and not children_left:
-        connection.execute(_wake_counted, {"the_id": parent.id})
+        run_in(connection, _wake_counted, {"the_id": parent.id})
         return (hint_of(parent, reason),)
     match effect:
         case _Effect.WAKE:
@@ -173,7 +172,7 @@ def _hints(
             assert_never(effect)
 
 
-def _completion(parent: Row[Any], child: Execution, ending: Checkpoint) -> Checkpoint:
+def _completion(parent: Any, child: Execution, ending: Checkpoint) -> Checkpoint:
     key = child.parent_step_key or ""
     failure = ending.failure and replace(ending.failure, step_key=key, attempts=1, traceback="")
     return replace(
@@ -186,12 +185,12 @@ def _completion(parent: Row[Any], child: Execution, ending: Checkpoint) -> Check
 
 
 @cache
-def _all_of(statement: Update, effect: _Effect, has_waits: bool) -> Executable:
+def _all_of(statement: Update | Prebuilt, effect: _Effect, has_waits: bool) -> Prebuilt:
     """All that the end of a child comes to, once its parent's row is locked.
 
     Gives a row where the child was ended, which tells whether the parent waits for others.
     """
-    ended = statement.cte("ended")
+    ended = _ended(statement)
     done = exists().select_from(ended)
     others = (
         exists()
@@ -206,14 +205,20 @@ def _all_of(statement: Update, effect: _Effect, has_waits: bool) -> Executable:
     parts = [told.where(done).returning(table.c.id).cte("told"), *_taken(done)]
     if has_waits:
         parts.append(_forgotten(done))
-    return select(ended.c.id, others).add_cte(*parts)
+    return Prebuilt(select(ended.c.id, others).add_cte(*parts))
 
 
 @cache
-def with_waits(statement: Update) -> Executable:
+def with_waits(statement: Update | Prebuilt) -> Prebuilt:
     """The end of an execution, and of its own waits, in one statement; only on PostgreSQL."""
-    ended = statement.cte("ended")
-    return select(ended.c.id).add_cte(_forgotten(exists().select_from(ended)))
+    ended = _ended(statement)
+    return Prebuilt(select(ended.c.id).add_cte(_forgotten(exists().select_from(ended))))
+
+
+def _ended(statement: Any) -> CTE:
+    whole: Any = statement.statement if isinstance(statement, Prebuilt) else statement
+    made: CTE = whole.cte("ended")
+    return made
 
 
 def _forgotten(done: Any) -> CTE:

@@ -45,7 +45,7 @@ def wake_is_lost() -> None:
 
     def lock(connection: Any, execution_id: str) -> Any:
         locked = right(connection, execution_id)
-        running = dict(locked._mapping) | {"status": Status.RUNNING.value}
+        running = locked._asdict() | {"status": Status.RUNNING.value}
         return SimpleNamespace(**running)
 
     outcomes.lock = lock

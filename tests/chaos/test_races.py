@@ -19,6 +19,7 @@ from polos.store import checkpoints, outcomes, waking
 from polos.store.database import Database
 from polos.store.executions import insert_execution
 from polos.store.migrate import upgrade
+from polos.store.prebuilt import run_in
 from polos.store.rows import wait_of
 from polos.store.schema import executions, waits
 from polos.store.sql_store import SqlStore
@@ -146,7 +147,7 @@ def test_a_wake_in_one_statement_is_found(
         return locked
 
     def end_child(connection: Any, parent: Any, child: Any, end: Any, values: Any, *rest: Any, **_):
-        assert connection.execute(end, values).all()
+        assert run_in(connection, end, values)
         return waking.tell_parent(connection, parent, child, *rest)
 
     monkeypatch.setattr(outcomes, "lock", lock_and_find)

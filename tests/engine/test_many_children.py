@@ -17,7 +17,7 @@ from polos.model.records import ExecutionId, NewExecution
 from polos.model.settings import Settings
 from polos.model.states import Status
 from tests.engine.conftest import Engine, is_parked
-from tests.store.scenes import statements
+from tests.support.statements import statements
 
 
 @workflow(id="one_of_many")

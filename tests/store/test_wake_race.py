@@ -12,6 +12,7 @@ from polos.model.records import Claimed, Hint, Kind, Wait
 from polos.model.states import Status
 from polos.store import outcomes, waking
 from polos.store.executions import insert_execution
+from polos.store.prebuilt import run_in
 from polos.store.rows import wait_of
 from polos.store.schema import executions, waits
 from polos.store.sql_store import SqlStore
@@ -109,7 +110,7 @@ def test_a_wake_from_a_snapshot_older_than_its_lock_would_be_lost(
         return locked
 
     def end_child(connection: Any, parent: Any, child: Any, end: Any, values: Any, *rest: Any, **_):
-        assert connection.execute(end, values).all()
+        assert run_in(connection, end, values)
         return waking.tell_parent(connection, parent, child, *rest)
 
     monkeypatch.setattr(outcomes, "lock", lock_and_find)
