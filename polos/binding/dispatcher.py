@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from celery import Celery
@@ -51,7 +51,7 @@ class CeleryDispatcher:
         """Publish hints; how many the broker took. The sweep sends the others again."""
         quick: list[Hint] = []
         # Celery's way first: it makes templates for those of the same kind that follow.
-        sent = self._publish_each(hint for hint in hints if not self._goes_quickly(hint, quick))
+        sent = self._publish_each(self._without_template(hints, quick))
         return sent + (self._publish_at_once(quick) if quick else 0)
 
     def is_away(self) -> bool:
@@ -61,12 +61,14 @@ class CeleryDispatcher:
     def _is_resting(self) -> bool:
         return time.monotonic() < self._away_until
 
-    def _goes_quickly(self, hint: Hint, quick: list[Hint]) -> bool:
-        """Whether there is a template for a hint, which then is put with the others."""
-        found = self._pid == os.getpid() and self._templates.have(hint)
-        if found:
-            quick.append(hint)
-        return found
+    def _without_template(self, hints: Sequence[Hint], quick: list[Hint]) -> Iterator[Hint]:
+        """The hints that Celery has to send; those that have a template are put into ``quick``."""
+        valid = self._templates.check()
+        for hint in hints:
+            if valid and self._templates.have(hint):
+                quick.append(hint)
+            else:
+                yield hint
 
     def _publish_each(self, hints: Iterable[Hint]) -> int:
         """Publish hints in Celery's way, one after the other; how many the broker took."""
@@ -155,7 +157,6 @@ class CeleryDispatcher:
         if self._producers is None or self._pid != os.getpid():
             with self._lock:
                 self._pid = os.getpid()
-                self._templates = Templates(self._app)
                 connection = self._app.connection_for_write(transport_options=_ONE_RETRY)
                 pool = ConnectionPool(connection, limit=self._app.conf.broker_pool_limit or 10)
                 self._producers = ProducerPool(pool, limit=pool.limit)

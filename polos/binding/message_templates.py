@@ -10,6 +10,7 @@ as a router, a signal or an event does, is left to Celery; so is any other trans
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,15 +81,19 @@ class Templates:
         self._looks: dict[_Kind, int] = {}
         self._clients: dict[Any, Any] = {}
         self._made_by: tuple[Any, ...] = ()
+        self._pid = os.getpid()
+
+    def check(self) -> bool:
+        """Whether Celery would send the same now, and nobody wants to hear of each message."""
+        if self._pid != os.getpid():
+            # Messages name the process that sent them.
+            self.forget()
+            self._pid = os.getpid()
+        return self._made_by in ((), self._makers()) and not _is_listened_to()
 
     def have(self, hint: Hint) -> bool:
         """Whether the message of a hint can be made here."""
-        return (
-            _kind(hint) in self._ready
-            and _is_plain(hint)
-            and self._made_by == self._makers()
-            and not _is_listened_to()
-        )
+        return _kind(hint) in self._ready and _is_plain(hint)
 
     def send(self, producer: Any, hints: Sequence[Hint]) -> None:
         """Publish hints for which there are templates; any error means that some may be missing."""

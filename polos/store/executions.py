@@ -26,7 +26,7 @@ from polos.model.records import Bid, Claimed, Execution, Micros, NewExecution, m
 from polos.model.states import CLAIM, ENDED, Status, Transition
 from polos.store.clock import now_micros
 from polos.store.database import Database
-from polos.store.rows import execution_of, new_values
+from polos.store.rows import begun, execution_of, new_values
 from polos.store.schema import executions as table
 
 # The sweep sends a hint again when it was not claimed this long after it was sent.
@@ -77,7 +77,7 @@ _insert = insert(table).values(
     + func.coalesce(bindparam("delay", type_=BigInteger), REDISPATCH_AFTER),
     deadline_at=now_micros() + bindparam("run_timeout"),
 )
-_insert_returning = _insert.returning(table)
+_insert_returning = _insert.returning(table.c.created_at, table.c.wake_at)
 _by_id = select(table).where(
     table.c.id == bindparam("the_id"), table.c.project_id == bindparam("project")
 )
@@ -190,7 +190,7 @@ def _start(database: Database, new: NewExecution) -> tuple[Execution, bool]:
         if existing is None:
             raise ExecutionExists(new.id) from None
         return existing, False
-    return execution_of(rows[0]), True
+    return begun(new, rows[0].created_at, rows[0].wake_at), True
 
 
 def _is_written(found: Execution, new: NewExecution) -> bool:
