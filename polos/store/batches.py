@@ -42,7 +42,7 @@ _ARRAYS = {str: "text[]", bytes: "bytea[]", int: "bigint[]"}
 
 _now = select(now_micros())
 _there = select(table.c.id, table.c.created_at).where(
-    table.c.id.in_(bindparam("ids", expanding=True))
+    table.c.id.in_(bindparam("ids", expanding=True)), table.c.project_id == bindparam("project")
 )
 _by_keys = select(table).where(
     table.c.project_id == bindparam("project"),
@@ -140,15 +140,15 @@ def _one_by_one(connection: Connection, news: Sequence[NewExecution], now: Micro
 
 def _look_up(connection: Connection, news: Sequence[NewExecution]) -> list[Started]:
     """What there is, where some were there before or others have their idempotency keys."""
+    project = news[0].project_id
     written = {
         row.id: row.created_at
-        for row in connection.execute(_there, {"ids": [new.id for new in news]})
+        for row in connection.execute(_there, {"ids": [new.id for new in news], "project": project})
     }
     keys = [(new.workflow_id, new.idempotency_key) for new in news if new.id not in written]
-    named = {"project": news[0].project_id, "keys": keys}
     others = {
         (row.workflow_id, row.idempotency_key): execution_of(row)
-        for row in connection.execute(_by_keys, named)
+        for row in connection.execute(_by_keys, {"keys": keys, "project": project})
     }
     found: list[Started] = []
     for new in news:
