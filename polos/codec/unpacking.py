@@ -20,9 +20,15 @@ from polos.codec.structures import (
 from polos.errors import CodecError
 
 _TAG_TEXT = f'"{TAG}"'
+_TAG_BYTES = _TAG_TEXT.encode()
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
 
 _plain = json.JSONDecoder()
+
+
+def has_tags(data: bytes) -> bool:
+    """Whether anything in it may be other than plain JSON."""
+    return _TAG_BYTES in bytes(data)
 
 
 def parse(data: bytes, hook: Callable[[Record], Any] | None = None) -> Any:

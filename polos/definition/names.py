@@ -9,6 +9,7 @@ from typing import Any
 MAX_ID = 200
 MAX_TEXT = 255
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def check_workflow_id(value: Any) -> str:
@@ -62,7 +63,7 @@ def check_text(name: str, value: str | None, *, empty: bool = True) -> str | Non
         raise ValueError(f"{name} has {len(value)} characters; the most are {MAX_TEXT}")
     if "\0" in value:
         raise ValueError(f"{name} {value!r} holds a NUL character; leave it out")
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if _HALF_A_PAIR.search(value):
         raise ValueError(f"{name} {value!r} holds half of a surrogate pair; it is no Unicode text")
     return value
 

@@ -48,12 +48,23 @@ def check_timeout(key: str, function: Any, timeout: float | None) -> None:
     )
 
 
+def is_async(function: Any) -> bool:
+    """Whether it is an ``async def``, or an object whose call is one."""
+    if isinstance(function, types.FunctionType):
+        return inspect.iscoroutinefunction(function)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    )
+
+
 def error_types(name: str, given: Any) -> tuple[type[BaseException], ...]:
     """One exception class or several, as a tuple.
 
     Raises:
         TypeError: one of them is no exception class.
     """
+    if given == ():
+        return ()
     several = isinstance(given, Iterable) and not isinstance(given, type)
     classes: tuple[Any, ...] = tuple(given) if several else (given,)
     for item in classes:

@@ -13,7 +13,7 @@ from polos.definition.child_steps import ChildSteps
 from polos.definition.children import ChildRequests
 from polos.definition.names import check_key
 from polos.definition.registry import Registry, registry
-from polos.definition.step_function import check_function, check_timeout, error_types
+from polos.definition.step_function import check_function, check_timeout, error_types, is_async
 from polos.errors import StepExecutionError
 from polos.model.ports import Effects
 from polos.model.records import Kind, Micros, StepRequest, as_micros, micros
@@ -133,7 +133,8 @@ class Steps(ChildSteps):
             timeout=timeout,
             jitter=jitter,
         )
-        return await self._effects.run(StepRequest(key, func, args, kwargs, policy))
+        request = StepRequest(key, func, args, kwargs, policy, is_async(func))
+        return await self._effects.run(request)
 
     async def wait_for(
         self,

@@ -108,9 +108,15 @@ class Branches:
         self._held.append(future)
         await future
 
-    async def deliver(self, row: Checkpoint) -> Checkpoint:
-        """Wait for the turn of a completion that was committed just now."""
+    async def deliver(self, row: Checkpoint, *, paused: bool = False) -> Checkpoint:
+        """Wait for the turn of a completion that was committed just now.
+
+        Args:
+            paused: whether its branch has let the loop run since the last one.
+        """
         self._progress = time.monotonic()
+        if paused and self._undisturbed():
+            return row
         future: asyncio.Future[Checkpoint] = self._loop.create_future()
         self._ready.append((future, row))
         return await future
@@ -119,10 +125,22 @@ class Branches:
         """Run a plain function on the worker's thread with no event loop running in it."""
         future: asyncio.Future[Any] = self._loop.create_future()
         self.sync_calls.append(SyncCall(function, contextvars.copy_context(), future))
+        if self._undisturbed():
+            self._loop.stop()  # what the loop's idle moment would come to
         returned, error = await future
         if error is not None:
             raise error
         return returned
+
+    def _undisturbed(self) -> bool:
+        """Whether there is one branch only, which has nothing to wait for but itself."""
+        return (
+            self._thread.has_one_task()
+            and not self._ready
+            and not self.hold
+            and self._journal.next_in_order() is None
+            and not self.stopping()
+        )
 
     async def timer(self, wait: Wait, due: Micros) -> None:
         """Wait durably for a time."""

@@ -91,7 +91,7 @@ class AttemptEffects:
             return value_of(await self._branches.replayed(request.key))
         await self._branches.live()
         row = await self._live_step(request)
-        return value_of(await self._branches.deliver(row))
+        return value_of(await self._branches.deliver(row, paused=not request.is_async))
 
     async def invoke(self, request: ChildRequest) -> Execution:
         """Start a child, exactly once."""
@@ -215,12 +215,10 @@ class AttemptEffects:
         function = partial(request.func, *request.args, **request.kwargs)
         attempt.working += 1
         try:
+            if timeout is None:
+                return await self._returned(request, function)
             async with asyncio.timeout(timeout):
-                if _is_async(request.func):
-                    attempt.begin(key)
-                    return await function()
-                returned = await self._branches.call(partial(_begun, attempt, key, function))
-                return await returned if inspect.isawaitable(returned) else returned
+                return await self._returned(request, function)
         except TimeoutError as error:
             if timeout is None or str(error):
                 raise
@@ -228,6 +226,14 @@ class AttemptEffects:
         finally:
             attempt.working -= 1
             attempt.finish(key)
+
+    async def _returned(self, request: StepRequest, function: Callable[[], Any]) -> Any:
+        key, attempt = request.key, self._attempt
+        if request.is_async:
+            attempt.begin(key)
+            return await function()
+        returned = await self._branches.call(partial(_begun, attempt, key, function))
+        return await returned if inspect.isawaitable(returned) else returned
 
     async def _back_off(
         self, key: str, delay: float, failed: int, started: Micros, error: Failure | None
@@ -245,6 +251,8 @@ class AttemptEffects:
         )
 
     def _log(self, level: int, key: str, attempt: int, began: float, text: str) -> None:
+        if not log.isEnabledFor(level):
+            return
         execution = self._journal.execution
         log.log(
             level,
@@ -267,9 +275,3 @@ class AttemptEffects:
 def _begun(attempt: Attempt, key: str, function: Callable[[], Any]) -> Any:
     attempt.begin(key)
     return function()
-
-
-def _is_async(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Container, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from polos.engine.contact import Contact
@@ -221,4 +220,13 @@ class Journal:
 
     def _row(self, row: Checkpoint) -> Checkpoint:
         self._position += 1
-        return replace(row, turn=self.turn, position=self._position)
+        return Checkpoint(
+            row.step_key,
+            row.kind,
+            self.turn,
+            self._position,
+            row.value,
+            row.failure,
+            row.attempts,
+            row.started_at,
+        )

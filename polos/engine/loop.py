@@ -67,7 +67,9 @@ class ThreadLoop:
 
     def __init__(self) -> None:
         self._selector = IdleSelector()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.loop = asyncio.SelectorEventLoop(self._selector)
+        self.loop.set_task_factory(self._new_task)
 
     def run(self, on_idle: OnIdle) -> None:
         """Run until somebody calls ``loop.stop()``."""
@@ -79,7 +81,20 @@ class ThreadLoop:
 
     def tasks(self) -> set[asyncio.Task[Any]]:
         """All tasks that have not ended."""
-        return asyncio.all_tasks(self.loop)
+        return {task for task in self._tasks if not task.done()}
+
+    def has_one_task(self) -> bool:
+        """Whether only one task is left, so that nothing can come between its steps."""
+        return len(self._tasks) == 1
+
+    def _new_task(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Any, **given: Any
+    ) -> asyncio.Task[Any]:
+        # asyncio knows its tasks too, but goes through those of all loops to name one loop's.
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **given)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
 
 _here = threading.local()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from polos.model.records import Owner
@@ -13,12 +13,17 @@ _PROC = Path("/proc")
 
 def this_process(worker: str = "") -> Owner:
     """The owner that leases taken by this process name."""
-    return Owner(_boot_id(), _pid_namespace(), os.getpid(), _started(os.getpid()) or 0, worker)
+    return _owner(os.getpid(), worker)
 
 
 def process(pid: int) -> Owner:
     """The owner that another process of this pid namespace is."""
     return Owner(_boot_id(), _pid_namespace(), pid, _started(pid) or 0)
+
+
+@lru_cache(maxsize=8)
+def _owner(own_pid: int, worker: str) -> Owner:
+    return Owner(_boot_id(), _pid_namespace(), own_pid, _started(own_pid) or 0, worker)
 
 
 def is_dead(text: str) -> bool:

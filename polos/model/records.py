@@ -309,10 +309,15 @@ class WorkerReport:
 
 @dataclass(frozen=True, slots=True)
 class StepRequest:
-    """One call of ``ctx.step.run``."""
+    """One call of ``ctx.step.run``.
+
+    Attributes:
+        is_async: whether the function is known to be ``async def``.
+    """
 
     key: str
     func: Any
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     policy: Any = None
+    is_async: bool = False

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Connection,
-    Executable,
     Integer,
-    Row,
     String,
     bindparam,
     cast,
@@ -25,6 +23,7 @@ from polos.errors import LeaseLost
 from polos.model.records import Checkpoint
 from polos.store.clock import now_micros
 from polos.store.database import Database
+from polos.store.prebuilt import Prebuilt, run_in
 from polos.store.rows import checkpoint_of, failure_bytes
 from polos.store.schema import Blob, Key, checkpoints, executions
 
@@ -48,12 +47,13 @@ holds_lease = select(executions.c.id).where(
 # Without the lock a zombie's insert lands after the next owner has loaded its checkpoints.
 fence = holds_lease.with_for_update(read=True)
 
-_all = (
+_of_one = (
     select(checkpoints)
     .where(checkpoints.c.execution_id == bindparam("the_id"))
     .order_by(checkpoints.c.turn, checkpoints.c.position)
 )
-_some = _all.where(checkpoints.c.step_key.in_(bindparam("keys", expanding=True)))
+_all = Prebuilt(_of_one)
+_some = _of_one.where(checkpoints.c.step_key.in_(bindparam("keys", expanding=True)))
 
 
 def _builder(dialect: str) -> Any:
@@ -61,7 +61,7 @@ def _builder(dialect: str) -> Any:
 
 
 @cache
-def _insert(dialect: str, rows: int) -> Executable:
+def _insert(dialect: str, rows: int) -> Prebuilt:
     """The fenced insert of so many rows; a key that is there already is left alone."""
     fenced = fence.cte("fenced")
     values = union_all(
@@ -80,8 +80,7 @@ def _insert(dialect: str, rows: int) -> Executable:
         fenced.join(values, literal_column("1") == literal_column("1"))
     )
     insertion = _builder(dialect)(checkpoints).from_select(_NAMES, source, include_defaults=False)
-    statement: Executable = insertion.on_conflict_do_nothing().returning(checkpoints.c.step_key)
-    return statement
+    return Prebuilt(insertion.on_conflict_do_nothing().returning(checkpoints.c.step_key))
 
 
 def commit(
@@ -105,8 +104,8 @@ def write(
             adopted |= write(connection, execution_id, token, rows[start : start + _MOST_ROWS])
         return adopted
     statement = _insert(connection.dialect.name, len(rows))
-    written = connection.execute(statement, _parameters(execution_id, token, rows)).all()
-    run = lambda query, values: connection.execute(query, values).all()  # noqa: E731
+    run = partial(run_in, connection)
+    written = run(statement, _parameters(execution_id, token, rows))
     return _adopted(run, execution_id, token, _others(rows, written))
 
 
@@ -125,7 +124,7 @@ def load(database: Database, execution_id: str) -> tuple[Checkpoint, ...]:
     return tuple(checkpoint_of(row) for row in database.run(_all, {"the_id": execution_id}))
 
 
-def _others(rows: Sequence[Checkpoint], written: Sequence[Row[Any]]) -> list[str]:
+def _others(rows: Sequence[Checkpoint], written: Sequence[Any]) -> list[str]:
     done = {row.step_key for row in written}
     return [row.step_key for row in rows if row.step_key not in done]
 

@@ -8,10 +8,11 @@ import random
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Executable, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import (
     ArgumentError,
@@ -20,12 +21,14 @@ from sqlalchemy.exc import (
     NoSuchModuleError,
     OperationalError,
 )
+from sqlalchemy.pool import PoolProxiedConnection
 
 from polos.errors import ConfigurationError, StoreUnavailable
 from polos.model.settings import find_home
+from polos.store.prebuilt import Prebuilt, wrapped
 
 T = TypeVar("T")
-Rows = Sequence[Row[Any]]
+Rows = Sequence[Any]
 
 log = logging.getLogger("polos.store")
 
@@ -55,7 +58,7 @@ class Database:
         self._url = _parsed(url or embedded_url())
         self.engine = _engine(self._url, synchronous, connections)
         _forget_after_fork(self.engine)
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._single = self.engine.execution_options(polos_single_statement=True)
 
     @property
     def dialect(self) -> str:
@@ -70,17 +73,13 @@ class Database:
 
     def run(
         self,
-        statement: Executable,
+        statement: Executable | Prebuilt,
         parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Rows:
         """Run one statement that commits by itself; its rows, if it gives any."""
-
-        def once() -> Rows:
-            with self._autocommit.connect() as connection:
-                result = connection.execute(statement, parameters)
-                return result.all() if result.returns_rows else ()
-
-        return self._retried(once)
+        if isinstance(statement, Prebuilt):
+            return self._retried(partial(self._drive, statement, parameters or {}))
+        return self._retried(partial(self._execute, statement, parameters))
 
     def transaction(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in one transaction; it may be called again after a deadlock."""
@@ -94,6 +93,31 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    def _drive(self, statement: Prebuilt, parameters: Any) -> Rows:
+        connection = self._connected()
+        try:
+            return statement.run(self.engine.dialect, connection, parameters)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                # As SQLAlchemy does: the others are most likely gone with it.
+                connection.invalidate(error)
+                self.engine.dispose()
+            raise
+        finally:
+            connection.close()
+
+    def _connected(self) -> PoolProxiedConnection:
+        dialect = self.engine.dialect
+        try:
+            return self.engine.raw_connection()
+        except dialect.loaded_dbapi.Error as error:
+            raise wrapped(error, dialect) from error
+
+    def _execute(self, statement: Executable, parameters: Any) -> Rows:
+        with self._single.connect() as connection:
+            result = connection.execute(statement, parameters)
+            return result.all() if result.returns_rows else ()
 
     def _retried(self, work: Callable[[], T]) -> T:
         for tried in range(1, _TRIES + 1):
@@ -152,6 +176,10 @@ def _engine(url: URL, synchronous: str, connections: int) -> Engine:
         "pool_size": connections,
         "max_overflow": -1,
         "hide_parameters": True,
+        # Single statements commit by themselves; a transaction begins in words of its own.
+        "isolation_level": "AUTOCOMMIT",
+        # Nothing is left open when a connection is given back.
+        "pool_reset_on_return": None,
     }
     backend = url.get_backend_name()
     if backend == "sqlite":
@@ -167,6 +195,7 @@ def _engine(url: URL, synchronous: str, connections: int) -> Engine:
         raise ConfigurationError(f"no driver for {url.drivername}: {error}{hint}") from error
     if backend == "sqlite":
         _prepare_sqlite(engine, synchronous)
+    _begin_in_words(engine, "BEGIN IMMEDIATE" if backend == "sqlite" else "BEGIN")
     return engine
 
 
@@ -192,10 +221,12 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
 
+
+def _begin_in_words(engine: Engine, words: str) -> None:
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if not connection.get_execution_options().get("polos_single_statement"):
+            connection.exec_driver_sql(words)
 
 
 def _is_conflict(error: DBAPIError) -> bool:

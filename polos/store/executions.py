@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +14,7 @@ from sqlalchemy import (
     case,
     func,
     insert,
+    literal_column,
     null,
     or_,
     select,
@@ -22,23 +23,34 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from polos.errors import ExecutionExists, StoreUnavailable
-from polos.model.records import Bid, Claimed, Execution, Micros, NewExecution, micros
+from polos.model.records import (
+    Bid,
+    Claimed,
+    Execution,
+    ExecutionId,
+    Micros,
+    NewExecution,
+    micros,
+)
 from polos.model.states import CLAIM, ENDED, Status, Transition
 from polos.store.clock import now_micros
 from polos.store.database import Database
+from polos.store.prebuilt import Prebuilt
 from polos.store.rows import begun, execution_of, new_values
 from polos.store.schema import executions as table
 
 # The sweep sends a hint again when it was not claimed this long after it was sent.
 REDISPATCH_AFTER = micros(5)
 
-_NO_LEASE: dict[str, Any] = {
-    "lease_token": None,
-    "lease_owner": None,
-    "lease_worker": None,
-    "lease_expires_at": None,
-    "lease_steps": None,
-}
+# NULL in the text: a parameter costs more than all that is done with it.
+_NO_LEASE: dict[str, Any] = dict.fromkeys(
+    ("lease_token", "lease_owner", "lease_worker", "lease_expires_at", "lease_steps"), null()
+)
+
+
+def one_of(statuses: Collection[Status]) -> ColumnElement[bool]:
+    """Whether an execution is in one of these states; they are part of the statement's text."""
+    return table.c.status.in_([literal_column(f"'{status.value}'") for status in sorted(statuses)])
 
 
 def change(
@@ -51,7 +63,7 @@ def change(
     """
     conditions = [
         table.c.id == bindparam("the_id") if which is None else which,
-        table.c.status.in_(sorted(transition.sources)),
+        one_of(transition.sources),
     ]
     if transition.fenced:
         conditions.append(table.c.lease_token == bindparam("the_token"))
@@ -62,10 +74,14 @@ def change(
     if target in ENDED:
         # Celery has to store the end too; the sweep sends it again where that fails.
         again = case((table.c.known_to_celery, now_micros() + REDISPATCH_AFTER), else_=null())
-        fixed |= {"finished_at": now_micros(), "dispatch_at": again, "wake_at": None}
+        fixed |= {"finished_at": now_micros(), "dispatch_at": again, "wake_at": null()}
         fixed |= {"unannounced": table.c.known_to_celery, "dispatches": 0}
     if target is Status.QUEUED:
-        fixed |= {"dispatch_at": now_micros() + REDISPATCH_AFTER, "wake_at": None, "dispatches": 0}
+        fixed |= {
+            "dispatch_at": now_micros() + REDISPATCH_AFTER,
+            "wake_at": null(),
+            "dispatches": 0,
+        }
     return update(table).where(*conditions).values(fixed | values)
 
 
@@ -77,9 +93,15 @@ _insert = insert(table).values(
     + func.coalesce(bindparam("delay", type_=BigInteger), REDISPATCH_AFTER),
     deadline_at=now_micros() + bindparam("run_timeout"),
 )
-_insert_returning = _insert.returning(table.c.created_at, table.c.wake_at)
-_by_id = select(table).where(
-    table.c.id == bindparam("the_id"), table.c.project_id == bindparam("project")
+_given = new_values(NewExecution(ExecutionId(""), "", "", b""))
+_insert_returning = Prebuilt(
+    _insert.returning(table.c.created_at, table.c.wake_at),
+    columns=[name for name in _given if name in table.c],
+)
+_by_id = Prebuilt(
+    select(table).where(
+        table.c.id == bindparam("the_id"), table.c.project_id == bindparam("project")
+    )
 )
 _by_idempotency = select(table).where(
     table.c.project_id == bindparam("project"),
@@ -91,7 +113,7 @@ _ended = select(table).where(
     table.c.project_id == bindparam("project"),
     table.c.status.in_(sorted(ENDED)),
 )
-_claim = (
+_claim = Prebuilt(
     change(
         CLAIM,
         lease_token=bindparam("token"),
@@ -99,12 +121,12 @@ _claim = (
         lease_worker=bindparam("worker"),
         lease_expires_at=now_micros() + bindparam("lease"),
         lease_accountable=bindparam("accountable"),
-        lease_steps=None,
+        lease_steps=null(),
         claims=table.c.claims + 1,
         started_at=func.coalesce(table.c.started_at, now_micros()),
-        dispatch_at=None,
+        dispatch_at=null(),
         dispatches=0,
-        wake_at=None,
+        wake_at=null(),
     )
     .where(
         table.c.project_id == bindparam("project"),

@@ -24,13 +24,14 @@ from polos.store import checkpoints, waits
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import change
+from polos.store.prebuilt import Prebuilt, run_in
 from polos.store.rows import failure_bytes, hint_of
 from polos.store.schema import executions as table
 
-_complete = change(COMPLETE, result=bindparam("the_result")).returning(table.c.id)
-_fail = change(FAIL, failure=bindparam("the_failure")).returning(table.c.id)
-_end_cancelled = change(END_CANCELLED, cancel_descends=True).returning(table.c.id)
-_release = change(RELEASE).returning(table.c.id)
+_complete = Prebuilt(change(COMPLETE, result=bindparam("the_result")).returning(table.c.id))
+_fail = Prebuilt(change(FAIL, failure=bindparam("the_failure")).returning(table.c.id))
+_end_cancelled = Prebuilt(change(END_CANCELLED, cancel_descends=True).returning(table.c.id))
+_release = Prebuilt(change(RELEASE).returning(table.c.id))
 _wake = change(WAKE, wakeups=table.c.wakeups + 1)
 _count_wakeup = (
     update(table).where(table.c.id == bindparam("the_id")).values(wakeups=table.c.wakeups + 1)
@@ -151,7 +152,7 @@ def tell_parent(
 def end_in(
     connection: Connection,
     execution: Execution,
-    statement: Update | Any,
+    statement: Update | Prebuilt,
     values: dict[str, Any],
     ending: Checkpoint,
     *,
@@ -163,7 +164,7 @@ def end_in(
         parent = lock(connection, execution.parent_execution_id)
     if rows:
         checkpoints.write(connection, execution.id, values["the_token"], rows)
-    if not connection.execute(statement, values).all():
+    if not run_in(connection, statement, values):
         return None
     waits.forget_all(connection, execution.id)
     if parent is None or Status(parent.status).ended:

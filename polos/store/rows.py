@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
-
-from sqlalchemy import Row
 
 from polos.codec import decode_failure, encode_failure
 from polos.errors import CodecError
@@ -51,6 +50,7 @@ SAME_NAME = (
     "started_at",
     "finished_at",
 )
+_same = attrgetter(*SAME_NAME)
 
 
 def failure_of(data: bytes | None) -> Failure | None:
@@ -67,14 +67,13 @@ def failure_bytes(failure: Failure | None) -> bytes | None:
     return None if failure is None else encode_failure(failure)
 
 
-def execution_of(row: Row[Any]) -> Execution:
+def execution_of(row: Any) -> Execution:
     """The record of a whole row of ``polos_executions``."""
-    found = row._mapping
     return Execution(
-        id=ExecutionId(found["id"]),
-        status=Status(found["status"]),
-        failure=failure_of(found["failure"]),
-        **{name: found[name] for name in SAME_NAME},
+        id=ExecutionId(row.id),
+        status=Status(row.status),
+        failure=failure_of(row.failure),
+        **dict(zip(SAME_NAME, _same(row), strict=True)),
     )
 
 
@@ -103,21 +102,20 @@ def begun(new: NewExecution, created_at: Micros, wake_at: Micros | None = None) 
     )
 
 
-def hint_of(row: Row[Any], reason: str, countdown: float = 0.0) -> Hint:
+def hint_of(row: Any, reason: str, countdown: float = 0.0) -> Hint:
     """The hint for an execution of which at least the hint's columns were read."""
-    found = row._mapping
     return Hint(
-        execution_id=ExecutionId(found["id"]),
-        workflow_id=found["workflow_id"],
-        queue=found["queue"],
-        priority=found["priority"],
+        execution_id=ExecutionId(row.id),
+        workflow_id=row.workflow_id,
+        queue=row.queue,
+        priority=row.priority,
         countdown=countdown,
         reason=reason,
-        celery_options=found["celery_options"],
+        celery_options=row.celery_options,
     )
 
 
-def _kind(row: Row[Any]) -> Kind:
+def _kind(row: Any) -> Kind:
     try:
         return Kind(row.kind)
     except ValueError:
@@ -128,7 +126,7 @@ def _kind(row: Row[Any]) -> Kind:
         ) from None
 
 
-def checkpoint_of(row: Row[Any]) -> Checkpoint:
+def checkpoint_of(row: Any) -> Checkpoint:
     """The record of a row of ``polos_checkpoints``."""
     return Checkpoint(
         step_key=row.step_key,
@@ -143,7 +141,7 @@ def checkpoint_of(row: Row[Any]) -> Checkpoint:
     )
 
 
-def wait_of(row: Row[Any]) -> Wait:
+def wait_of(row: Any) -> Wait:
     """The record of a row of ``polos_waits``."""
     return Wait(
         step_key=row.step_key,

@@ -10,10 +10,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from polos.model.records import Wait
 from polos.store.database import Database
+from polos.store.prebuilt import Prebuilt
 from polos.store.rows import wait_of, wait_values
 from polos.store.schema import checkpoints, waits
 
-_all = (
+_all = Prebuilt(
     select(waits)
     .where(waits.c.execution_id == bindparam("the_id"))
     .where(

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event
 
 from polos.client.watcher import Watcher
 from polos.engine.owner import this_process
@@ -18,6 +17,7 @@ from polos.model.outcome import Completed
 from polos.model.records import ExecutionId, NewExecution
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
+from tests.support.statements import listen
 
 
 @pytest.fixture
@@ -44,14 +44,14 @@ def test_two_hundred_waiters_share_their_queries(store: SqlStore) -> None:
     queries: list[str] = []
     engine = store.database.engine
 
-    def count(*args: object) -> None:
-        if "status IN" in str(args[2]) and str(args[2]).startswith("SELECT"):
-            queries.append(str(args[2]))
+    def count(sql: str, _parameters: object) -> None:
+        if "status IN" in sql and sql.startswith("SELECT"):
+            queries.append(sql)
 
     async def wait() -> list[str]:
         waiting = [asyncio.ensure_future(watcher.wait_async(id_, 30)) for id_ in ids]
         await asyncio.sleep(0)
-        event.listen(engine, "after_cursor_execute", count)
+        listen(engine, count)
         ender = threading.Thread(target=lambda: [end(store, id_) for id_ in ids])
         ender.start()
         found = await asyncio.gather(*waiting)
@@ -70,9 +70,7 @@ def test_two_hundred_waiters_share_their_queries(store: SqlStore) -> None:
 def test_quiet_waiting_asks_ever_more_rarely(store: SqlStore) -> None:
     watcher, id_ = Watcher(store), begin(store)
     queries: list[str] = []
-    event.listen(
-        store.database.engine, "after_cursor_execute", lambda *args: queries.append(args[2])
-    )
+    listen(store.database.engine, lambda sql, _parameters: queries.append(sql))
     with pytest.raises(WorkflowTimeoutError) as caught:
         watcher.wait(id_, 2.0)
     assert caught.value.execution_id == id_

@@ -15,6 +15,7 @@ from polos.model.records import Kind, Micros, Wait
 from polos.model.states import Status
 from polos.store import schema, waits
 from tests.engine.conftest import Engine, is_parked
+from tests.support.statements import statements
 
 FALSY: list[Any] = [0, False, "", [], {}, None, 0.0, (), set(), b""]
 
@@ -208,7 +209,6 @@ def test_a_lost_end_is_reached_again_from_the_checkpoints(engine: Engine) -> Non
 
 
 def test_a_fresh_execution_costs_n_plus_three_commits(engine: Engine) -> None:
-    from sqlalchemy import event
 
     @workflow(id="cost")
     async def cost(ctx: WorkflowContext) -> None:
@@ -217,14 +217,9 @@ def test_a_fresh_execution_costs_n_plus_three_commits(engine: Engine) -> None:
             await ctx.step.run(f"s{n}", lambda: None)
         await ctx.step.now("now")
 
-    statements: list[str] = []
-    event.listen(
-        engine.store.database.engine,
-        "after_cursor_execute",
-        lambda *args: statements.append(args[2]),
-    )
-    engine.run(cost)
-    writes = [text for text in statements if text.startswith(("INSERT", "UPDATE", "WITH"))]
+    with statements(engine.store.database) as sent:
+        engine.run(cost)
+    writes = [text for text, _ in sent if text.startswith(("INSERT", "UPDATE", "WITH"))]
     assert len(writes) == 11 + 3
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event, insert, select, update
+from sqlalchemy import insert, select, update
 
 from polos.model.outcome import Parked
 from polos.model.records import (
@@ -148,18 +146,3 @@ def everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
 def keys(store: SqlStore, execution_id: str) -> list[str]:
     """The keys of the checkpoints, in their order."""
     return [found.step_key for found in store.load(execution_id)[0]]
-
-
-@contextmanager
-def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    """Collects what is sent to the database, as (SQL, parameters)."""
-    sent: list[tuple[str, Any]] = []
-
-    def listener(_connection, _cursor, statement, parameters, *_rest) -> None:
-        sent.append((statement, parameters))
-
-    event.listen(database.engine, "before_cursor_execute", listener)
-    try:
-        yield sent
-    finally:
-        event.remove(database.engine, "before_cursor_execute", listener)

@@ -12,19 +12,8 @@ from polos.model.states import Status
 from polos.store.database import Database
 from polos.store.schema import checkpoints, waits, workers
 from polos.store.sql_store import SqlStore
-from tests.store.scenes import (
-    claim,
-    edit,
-    family,
-    keys,
-    new,
-    put,
-    row,
-    running,
-    statements,
-    step,
-    timer,
-)
+from tests.store.scenes import claim, edit, family, keys, new, put, row, running, step, timer
+from tests.support.statements import statements
 
 SEEN = 9_000_000_000_000_000
 

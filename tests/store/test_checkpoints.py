@@ -20,11 +20,11 @@ from tests.store.scenes import (
     now,
     put,
     running,
-    statements,
     step,
     timer,
 )
 from tests.store.threads import errors, race
+from tests.support.statements import statements
 
 
 def test_a_checkpoint_is_kept_as_it_was_given(store: SqlStore) -> None:

@@ -246,11 +246,13 @@ def test_connections_that_the_server_closed_are_replaced(postgres_store: SqlStor
 
 def test_sqlite_is_prepared_on_every_connection(sqlite_database: Database) -> None:
     pragmas = {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1, "busy_timeout": 30_000}
-    first = sqlite_database.engine.execution_options(isolation_level="AUTOCOMMIT")
-    with first.connect() as one, first.connect() as other:
-        for connection in (one, other):
-            for name, value in pragmas.items():
-                assert connection.execute(text(f"PRAGMA {name}")).scalar() == value, name
+    connections = [sqlite_database.engine.raw_connection() for _ in range(2)]
+    for connection in connections:
+        cursor = connection.cursor()
+        for name, value in pragmas.items():
+            cursor.execute(f"PRAGMA {name}")
+            assert cursor.fetchone() == (value,), name
+        connection.close()
 
 
 def test_sqlite_is_synchronous_unless_it_is_told_otherwise(sqlite_url: str) -> None:

@@ -21,10 +21,10 @@ from tests.store.scenes import (
     put,
     row,
     running,
-    statements,
     timer,
 )
 from tests.store.threads import errors, race
+from tests.support.statements import statements
 
 ROUNDS = 20
 

@@ -25,10 +25,10 @@ from tests.store.scenes import (
     parked,
     row,
     running,
-    statements,
     step,
     timer,
 )
+from tests.support.statements import statements
 
 ENDS: dict[Status, Outcome] = {
     Status.COMPLETED: Completed(b"\x00result"),

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 
 from polos.model.records import Reach
 from polos.store.sql_store import SqlStore
-from tests.store.scenes import statements
 from tests.support.bulk import park_many
+from tests.support.statements import statements
 
 PARKED = 4000
 REACH = Reach(("flow",), ("polos",))

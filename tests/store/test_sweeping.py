@@ -12,19 +12,9 @@ from polos.store.executions import REDISPATCH_AFTER
 from polos.store.outcomes import lock
 from polos.store.schema import executions
 from polos.store.sql_store import SqlStore
-from tests.store.scenes import (
-    claim,
-    edit,
-    everything,
-    new,
-    now,
-    parked,
-    row,
-    running,
-    statements,
-    timer,
-)
+from tests.store.scenes import claim, edit, everything, new, now, parked, row, running, timer
 from tests.store.threads import Background, errors, race
+from tests.support.statements import statements
 
 CLOSE = SECOND // 2
 

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from polos.store.database import Database
 from tests.support.processes import until
+from tests.support.statements import listen
 
 T = TypeVar("T")
 
@@ -138,15 +139,15 @@ def _watch(database: Database) -> None:
         return
     _watched.add(database.engine)
 
-    @event.listens_for(database.engine, "before_cursor_execute")
-    def _statement(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def statement(sql: str, _parameters: Any) -> None:
         if background := _at_work.get(threading.get_ident()):
-            background.on_statement(statement)
+            background.on_statement(sql)
 
-    @event.listens_for(database.engine, "commit")
-    def _commit(_connection: Any) -> None:
+    def commit() -> None:
         if background := _at_work.get(threading.get_ident()):
             background.on_commit()
+
+    listen(database.engine, statement, commit)
 
 
 def race(*works: Callable[[], Any]) -> list[Any]:
