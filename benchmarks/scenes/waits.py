@@ -15,6 +15,7 @@ from benchmarks.scenes.site import Servers, Site, on_files, on_redis
 
 SECONDS = (1.0, 1.5, 2.0, 3.0)
 COUNT = 120
+POOLS = ("prefork", "threads")
 # Apart, so that none waits for the slot that another one has.
 _APART = 0.1
 MEDIAN, P99, NEVER_EARLY = (
@@ -68,7 +69,7 @@ def on(
 def run(options: Options) -> None:
     found = []
     with Servers() as servers:
-        for pool in ("prefork", "threads"):
+        for pool in POOLS[: 1 if options.smoke else None]:
             found += on(
                 "Redis and PostgreSQL", lambda: on_redis(servers), pool, options, goals=True
             )
