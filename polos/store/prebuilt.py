@@ -149,12 +149,17 @@ def transaction(
         yield Transaction(dialect, connection)
         with _cursor(dialect, connection, "COMMIT"):
             dialect.do_commit(connection)
-    except BaseException:
-        try:
-            dialect.do_rollback(connection)
-        except dialect.loaded_dbapi.Error:
-            connection.invalidate()
+    except BaseException as error:
+        if not getattr(error, "connection_invalidated", False):
+            _roll_back(dialect, connection)
         raise
+
+
+def _roll_back(dialect: Dialect, connection: PoolProxiedConnection) -> None:
+    try:
+        dialect.do_rollback(connection)
+    except dialect.loaded_dbapi.Error:
+        connection.invalidate()
 
 
 def run_in(
