@@ -21,6 +21,7 @@ Example::
     greeting = await greet.run(PolosClient(), {"id": 7})
 """
 
+from polos.definition.batch import BatchWorkflowInput
 from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.handle import ExecutionHandle
 from polos.definition.workflow import Workflow, workflow
@@ -51,6 +52,7 @@ from polos.worker.worker import Worker
 __version__ = "0.1.0"
 
 __all__ = [
+    "BatchWorkflowInput",
     "CodecError",
     "ConfigurationError",
     "DuplicateStepKey",

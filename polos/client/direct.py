@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from uuid import uuid4
 
 from polos.client.watcher import Watcher
@@ -74,18 +74,23 @@ class DirectClient:
             StoreUnavailable: the database can't be reached; nothing was started, unless the
                 error is ``uncertain``.
         """
-        self._check_known(request.workflow_id)
+        self._check_known([request.workflow_id])
         execution, fresh = self.store.start(self._new(request))
         if fresh and request.dispatch and not request.delay_seconds:
-            hint = Hint(
-                execution.id,
-                execution.workflow_id,
-                execution.queue,
-                execution.priority,
-                celery_options=execution.celery_options,
-            )
-            self._dispatcher.dispatch([hint])
+            self._dispatcher.dispatch([_hint(execution)])
         return execution
+
+    def start_many(self, requests: Sequence[StartRequest]) -> list[Execution]:
+        """Write executions that are due at once, all or none, and send their hints.
+
+        Raises:
+            WorkflowNotFound: neither this process nor any worker knows one of the workflows.
+            StoreUnavailable: as ``start`` has it.
+        """
+        self._check_known({request.workflow_id for request in requests})
+        started = self.store.start_many([self._new(request) for request in requests])
+        self._dispatcher.dispatch([_hint(execution) for execution, fresh in started if fresh])
+        return [execution for execution, _ in started]
 
     def get(self, execution_id: str) -> Execution:
         """The stored execution; raises ExecutionNotFound."""
@@ -116,12 +121,12 @@ class DirectClient:
         if self._store is not None:
             self._store.close()
 
-    def _check_known(self, workflow_id: str) -> None:
-        if registry.get(workflow_id) is not None:
-            return
-        known = self.store.known_workflows()
-        if workflow_id not in known:
-            raise WorkflowNotFound(workflow_id, known | {flow.id for flow in registry.all()})
+    def _check_known(self, workflow_ids: Iterable[str]) -> None:
+        missing = [id_ for id_ in workflow_ids if registry.get(id_) is None]
+        known = self.store.known_workflows() if missing else frozenset()
+        for id_ in missing:
+            if id_ not in known:
+                raise WorkflowNotFound(id_, known | {flow.id for flow in registry.all()})
 
     def _new(self, request: StartRequest) -> NewExecution:
         id_ = ExecutionId(request.execution_id or str(uuid4()))
@@ -143,3 +148,13 @@ class DirectClient:
             known_to_celery=request.known_to_celery,
             delay_seconds=request.delay_seconds,
         )
+
+
+def _hint(execution: Execution) -> Hint:
+    return Hint(
+        execution.id,
+        execution.workflow_id,
+        execution.queue,
+        execution.priority,
+        celery_options=execution.celery_options,
+    )

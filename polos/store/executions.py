@@ -36,7 +36,7 @@ from polos.model.states import CLAIM, ENDED, Status, Transition
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.prebuilt import Prebuilt
-from polos.store.rows import execution_of, new_values
+from polos.store.rows import begun, execution_of, new_values
 from polos.store.schema import executions as table
 
 # The sweep sends a hint again when it was not claimed this long after it was sent.
@@ -101,7 +101,8 @@ _insert = insert(table).values(
 )
 _given = new_values(NewExecution(ExecutionId(""), "", "", b""))
 _insert_returning = Prebuilt(
-    _insert.returning(table), columns=[name for name in _given if name in table.c]
+    _insert.returning(table.c.created_at, table.c.wake_at),
+    columns=[name for name in _given if name in table.c],
 )
 _by_id = Prebuilt(
     select(table).where(
@@ -223,7 +224,7 @@ def _start(database: Database, new: NewExecution) -> tuple[Execution, bool]:
         if existing is None:
             raise ExecutionExists(new.id) from None
         return existing, False
-    return execution_of(rows[0]), True
+    return begun(new, rows[0].created_at, rows[0].wake_at), True
 
 
 def _is_written(found: Execution, new: NewExecution) -> bool:

@@ -77,6 +77,31 @@ def execution_of(row: Any) -> Execution:
     )
 
 
+def begun(new: NewExecution, created_at: Micros, wake_at: Micros | None = None) -> Execution:
+    """The record of an execution that has just been written."""
+    return Execution(
+        id=new.id,
+        workflow_id=new.workflow_id,
+        project_id=new.project_id,
+        status=Status.WAITING if new.delay_seconds else Status.QUEUED,
+        payload=new.payload,
+        created_at=created_at,
+        queue=new.queue,
+        priority=new.priority,
+        session_id=new.session_id,
+        user_id=new.user_id,
+        deployment_id=new.deployment_id,
+        initial_state=new.initial_state,
+        parent_execution_id=new.parent_execution_id,
+        parent_step_key=new.parent_step_key,
+        root_execution_id=new.root_execution_id,
+        root_workflow_id=new.root_workflow_id,
+        celery_options=new.celery_options,
+        known_to_celery=new.known_to_celery,
+        wake_at=wake_at,
+    )
+
+
 def hint_of(row: Any, reason: str, countdown: float = 0.0) -> Hint:
     """The hint for an execution of which at least the hint's columns were read."""
     return Hint(

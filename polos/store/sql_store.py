@@ -27,6 +27,7 @@ from polos.model.records import (
 )
 from polos.model.settings import Settings
 from polos.store import (
+    batches,
     cancelling,
     checkpoints,
     children,
@@ -108,6 +109,10 @@ class SqlStore:
     def start(self, execution: NewExecution) -> tuple[Execution, bool]:
         """Write an execution; with a taken idempotency key, give the one that has it and False."""
         return executions.start(self.database, execution)
+
+    def start_many(self, news: Sequence[NewExecution]) -> list[tuple[Execution, bool]]:
+        """Write executions that are due at once, all or none; for each as ``start`` gives it."""
+        return batches.start_many(self.database, news)
 
     def get(self, execution_id: str) -> Execution | None:
         """The execution, if this project has it."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from polos.binding.app_factory import make_app
 from polos.binding.bound import Bound
 from polos.codec import encode_payload
+from polos.definition.batch import BatchWorkflowInput
 from polos.definition.handle import ExecutionHandle
 from polos.definition.names import check_text
 from polos.definition.registry import registry
-from polos.errors import ConfigurationError
+from polos.errors import ConfigurationError, InvalidPayload
 from polos.model.ports import StartRequest
 from polos.model.records import Execution
 from polos.model.settings import Settings
@@ -120,22 +122,48 @@ class PolosClient:
             InvalidPayload: the payload doesn't fit.
             ValueError: a label is too long, or holds what no database keeps.
         """
-        known = registry.get(workflow_id)
-        limit = self.settings.max_value_bytes
-        data = known.encode_payload(payload, limit) if known else encode_payload(payload, limit)
-        request = StartRequest(
-            workflow_id,
-            data,
-            queue=check_text("queue", queue, empty=False) or (known.queue if known else None),
+        request = replace(
+            self._request(workflow_id, payload, session_id, user_id, idempotency_key),
             concurrency_key=check_text("concurrency_key", concurrency_key, empty=False),
-            session_id=check_text("session_id", session_id),
-            user_id=check_text("user_id", user_id),
-            idempotency_key=check_text("idempotency_key", idempotency_key, empty=False),
             execution_id=check_text("execution_id", execution_id, empty=False),
         )
-        execution = await asyncio.to_thread(self.start, request)
-        result_type = known.result_type if known else Any
-        return ExecutionHandle.of(execution, self, result_type)
+        if queue is not None:
+            request = replace(request, queue=check_text("queue", queue, empty=False))
+        return self._handle(await asyncio.to_thread(self.start, request))
+
+    async def batch_invoke(
+        self,
+        workflows: Sequence[BatchWorkflowInput],
+        session_id: str | None = None,
+        user_id: str | None = None,
+    ) -> list[ExecutionHandle[Any]]:
+        """Start many workflows at once: all of them, or none.
+
+        They are written in one transaction, and their messages sent together, before this returns.
+
+        Example::
+
+            handles = await client.batch_invoke(
+                [BatchWorkflowInput("ship", Parcel(id=order.id)) for order in orders]
+            )
+            results = [await handle.result() for handle in handles]
+
+        Args:
+            workflows: the workflows' ids and their payloads.
+            session_id: a label of each, ``ctx.session_id``.
+            user_id: a label of each, ``ctx.user_id``.
+
+        Returns:
+            Their handles, in the same order.
+
+        Raises:
+            WorkflowNotFound: neither this process nor any worker knows one of the workflows.
+            TypeError: one of them is no ``BatchWorkflowInput``, or its payload no model, dict or
+                None; the text names its place.
+            InvalidPayload: a payload doesn't fit; the text names its place.
+            ValueError: a label is too long, or holds what no database keeps.
+        """
+        return await asyncio.to_thread(self._start_batch, list(workflows), session_id, user_id)
 
     async def get_execution(self, execution_id: str) -> dict[str, Any]:
         """A snapshot of an execution as plain data; raises ExecutionNotFound."""
@@ -151,3 +179,52 @@ class PolosClient:
         if self._bound is not None:
             self._bound.close()
             self._bound = None
+
+    def _start_batch(
+        self, inputs: list[BatchWorkflowInput], session_id: str | None, user_id: str | None
+    ) -> list[ExecutionHandle[Any]]:
+        requests = [
+            self._batch_request(number, given, session_id, user_id)
+            for number, given in enumerate(inputs)
+        ]
+        return [self._handle(it) for it in self.bound.client.start_many(requests)]
+
+    def _batch_request(
+        self, number: int, given: BatchWorkflowInput, session_id: str | None, user_id: str | None
+    ) -> StartRequest:
+        try:
+            if not isinstance(given, BatchWorkflowInput):
+                raise TypeError(f"a {type(given).__name__} is no BatchWorkflowInput")
+            return self._request(
+                given.id, given.payload, session_id, user_id, given.idempotency_key
+            )
+        except TypeError as error:
+            raise TypeError(f"input {number} of the batch: {error}") from error
+        except ValueError as error:
+            raise InvalidPayload(f"input {number} of the batch: {error}") from error
+
+    def _request(
+        self,
+        workflow_id: str,
+        payload: Any,
+        session_id: str | None,
+        user_id: str | None,
+        idempotency_key: str | None,
+    ) -> StartRequest:
+        """The start of a workflow as it is declared, where its code is here."""
+        known, limit = registry.get(workflow_id), self.settings.max_value_bytes
+        data = known.encode_payload(payload, limit) if known else encode_payload(payload, limit)
+        return StartRequest(
+            workflow_id,
+            data,
+            queue=known.queue if known else None,
+            priority=known.celery_options.get("priority") if known else None,
+            session_id=check_text("session_id", session_id),
+            user_id=check_text("user_id", user_id),
+            idempotency_key=check_text("idempotency_key", idempotency_key, empty=False),
+            run_timeout_seconds=known.timeout_seconds if known else None,
+        )
+
+    def _handle(self, execution: Execution) -> ExecutionHandle[Any]:
+        known = registry.get(execution.workflow_id)
+        return ExecutionHandle.of(execution, self, known.result_type if known else Any)

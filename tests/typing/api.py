@@ -10,11 +10,13 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
+from polos.definition.batch import BatchWorkflowInput
 from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.handle import ExecutionHandle
 from polos.definition.workflow import Workflow, workflow
 from polos.model.ports import WorkflowClient
 from polos.model.states import Status
+from polos.worker.client import PolosClient
 
 
 class Order(BaseModel):
@@ -115,6 +117,11 @@ async def calls(client: WorkflowClient, order: Order) -> None:
     assert_type(await plain.run(client, order), Receipt)
     assert_type(with_payload.run_sync(client, order, timeout=5), Receipt)
     assert_type(plain_without_payload.run_sync(), list[Receipt])
+
+
+async def batches(client: PolosClient, order: Order) -> None:
+    inputs = [BatchWorkflowInput("with_payload", order), BatchWorkflowInput("plain", {"a": 1})]
+    assert_type(await client.batch_invoke(inputs), list[ExecutionHandle[Any]])
 
 
 async def handles(client: WorkflowClient, order: Order) -> None:
