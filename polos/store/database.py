@@ -7,7 +7,8 @@ import os
 import random
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +26,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from polos.errors import ConfigurationError, StoreUnavailable
 from polos.model.settings import find_home
-from polos.store.prebuilt import Prebuilt, wrapped
+from polos.store.prebuilt import Prebuilt, Transaction, transaction, wrapped
 
 T = TypeVar("T")
 Rows = Sequence[Any]
@@ -90,14 +91,31 @@ class Database:
 
         return self._retried(once)
 
+    def driven(self, work: Callable[[Transaction], T]) -> T:
+        """The same for prebuilt statements only, without SQLAlchemy's share of the time."""
+
+        def once() -> T:
+            with (
+                self._driver() as connection,
+                transaction(self.engine.dialect, connection, _begin(self.dialect)) as begun,
+            ):
+                return work(begun)
+
+        return self._retried(once)
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
     def _drive(self, statement: Prebuilt, parameters: Any) -> Rows:
+        with self._driver() as connection:
+            return statement.run(self.engine.dialect, connection, parameters)
+
+    @contextmanager
+    def _driver(self) -> Iterator[PoolProxiedConnection]:
         connection = self._connected()
         try:
-            return statement.run(self.engine.dialect, connection, parameters)
+            yield connection
         except DBAPIError as error:
             if error.connection_invalidated:
                 # As SQLAlchemy does: the others are most likely gone with it.
@@ -195,8 +213,12 @@ def _engine(url: URL, synchronous: str, connections: int) -> Engine:
         raise ConfigurationError(f"no driver for {url.drivername}: {error}{hint}") from error
     if backend == "sqlite":
         _prepare_sqlite(engine, synchronous)
-    _begin_in_words(engine, "BEGIN IMMEDIATE" if backend == "sqlite" else "BEGIN")
+    _begin_in_words(engine, _begin(backend))
     return engine
+
+
+def _begin(backend: str) -> str:
+    return "BEGIN IMMEDIATE" if backend == "sqlite" else "BEGIN"
 
 
 def _make_folder(url: URL) -> None:

@@ -23,7 +23,7 @@ from polos.store import checkpoints, waits
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import change
-from polos.store.prebuilt import Prebuilt, run_in
+from polos.store.prebuilt import Prebuilt, Transaction, run_in
 from polos.store.rows import failure_bytes, hint_of
 from polos.store.schema import executions as table
 from polos.store.waking import end_child, lock, tell_parent, with_waits
@@ -95,6 +95,10 @@ def commit(
         hints = () if database.run(statement, named) else None
     elif alone and database.dialect == "postgresql":
         hints = () if database.run(with_waits(statement), named) else None
+    elif not rows and database.dialect == "postgresql":
+        hints = database.driven(
+            lambda it: _end_child(it, execution, statement, named, ending, has_waits)
+        )
     else:
         hints = database.transaction(
             lambda it: end_in(
@@ -143,6 +147,21 @@ def end_in(
     if has_waits:
         waits.forget_all(connection, execution.id)
     return () if told is None else tell_parent(connection, told, execution, ending)
+
+
+def _end_child(
+    connection: Transaction,
+    child: Execution,
+    statement: Prebuilt,
+    values: dict[str, Any],
+    ending: Checkpoint,
+    has_waits: bool,
+) -> tuple[Hint, ...] | None:
+    parent = lock(connection, child.parent_execution_id or "")
+    if parent is not None and not Status(parent.status).ended:
+        return end_child(connection, parent, child, statement, values, ending, has_waits=has_waits)
+    whole = with_waits(statement) if has_waits else statement
+    return () if connection.run(whole, values) else None
 
 
 def _commit_park(

@@ -8,7 +8,8 @@ the usual way, and so do statements whose text depends on their values.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,15 +84,9 @@ class Prebuilt:
             DBAPIError: as SQLAlchemy raises it.
         """
         driven = self._driven.get(dialect.name) or self._drive(dialect)
-        cursor: Any = connection.cursor()
-        try:
+        with _cursor(dialect, connection, driven.text) as cursor:
             dialect.do_execute(cursor, driven.text, driven.arguments(values))
             return driven.rows(cursor)
-        except dialect.loaded_dbapi.Error as error:
-            gone = dialect.is_disconnect(error, connection, None)
-            raise wrapped(error, dialect, driven.text, gone=gone) from error
-        finally:
-            cursor.close()
 
     def _drive(self, dialect: Dialect) -> Driven:
         compiled: Any = self.statement.compile(dialect=dialect, column_keys=self._columns)
@@ -118,10 +113,64 @@ def _row(names: Sequence[str]) -> Callable[[Sequence[Any]], Any]:
     return make
 
 
+@contextmanager
+def _cursor(dialect: Dialect, connection: PoolProxiedConnection, text: str) -> Iterator[Any]:
+    """A cursor whose errors are as SQLAlchemy raises them."""
+    cursor: Any = connection.cursor()
+    try:
+        yield cursor
+    except dialect.loaded_dbapi.Error as error:
+        gone = dialect.is_disconnect(error, connection, None)
+        raise wrapped(error, dialect, text, gone=gone) from error
+    finally:
+        cursor.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One in which nothing but prebuilt statements is run."""
+
+    dialect: Dialect
+    connection: PoolProxiedConnection
+
+    def run(self, statement: Prebuilt, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Run a statement; its rows, if it gives any."""
+        return statement.run(self.dialect, self.connection, values)
+
+
+@contextmanager
+def transaction(
+    dialect: Dialect, connection: PoolProxiedConnection, begin: str
+) -> Iterator[Transaction]:
+    """A transaction on a connection that commits by itself otherwise; rolled back at an error."""
+    with _cursor(dialect, connection, begin) as cursor:
+        dialect.do_execute(cursor, begin, ())
+    try:
+        yield Transaction(dialect, connection)
+        with _cursor(dialect, connection, "COMMIT"):
+            dialect.do_commit(connection)
+    except BaseException as error:
+        if not getattr(error, "connection_invalidated", False):
+            _roll_back(dialect, connection)
+        raise
+
+
+def _roll_back(dialect: Dialect, connection: PoolProxiedConnection) -> None:
+    try:
+        dialect.do_rollback(connection)
+    except dialect.loaded_dbapi.Error:
+        connection.invalidate()
+
+
 def run_in(
-    connection: Connection, statement: Executable | Prebuilt, values: Mapping[str, Any]
+    connection: Connection | Transaction,
+    statement: Executable | Prebuilt,
+    values: Mapping[str, Any],
 ) -> Sequence[Any]:
     """Run a statement in the transaction of a connection; its rows, if it gives any."""
+    if isinstance(connection, Transaction):
+        assert isinstance(statement, Prebuilt)
+        return connection.run(statement, values)
     if isinstance(statement, Prebuilt):
         try:
             return statement.run(connection.dialect, connection.connection, values)

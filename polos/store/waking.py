@@ -34,7 +34,7 @@ from polos.model.states import WAKE, Status
 from polos.store import checkpoints, waits
 from polos.store.clock import now_micros
 from polos.store.executions import change
-from polos.store.prebuilt import Prebuilt, run_in
+from polos.store.prebuilt import Prebuilt, Transaction, run_in
 from polos.store.rows import checkpoint_values, hint_of
 from polos.store.schema import checkpoints as checkpoints_table
 from polos.store.schema import executions as table
@@ -89,7 +89,7 @@ _EFFECTS = {effect: Prebuilt(_told(effect, _this)) for effect in _Effect}
 _wake_counted = Prebuilt(change(WAKE))
 
 
-def lock(connection: Connection, execution_id: str) -> Any:
+def lock(connection: Connection | Transaction, execution_id: str) -> Any:
     """Lock an execution's row and read it, if it is there; parents first, then children."""
     return next(iter(run_in(connection, _lock, {"the_id": execution_id})), None)
 
@@ -117,7 +117,7 @@ def tell_parent(
 
 
 def end_child(
-    connection: Connection,
+    connection: Connection | Transaction,
     parent: Any,
     child: Execution,
     statement: Update | Prebuilt,
@@ -155,7 +155,11 @@ def _effect(parent: Any) -> _Effect:
 
 
 def _hints(
-    connection: Connection, parent: Any, key: str, effect: _Effect, children_left: bool
+    connection: Connection | Transaction,
+    parent: Any,
+    key: str,
+    effect: _Effect,
+    children_left: bool,
 ) -> tuple[Hint, ...]:
     reason = f"child {key!r} ended"
     if effect.is_early and not children_left:

@@ -150,6 +150,7 @@ def test_a_wake_in_one_statement_is_found(
         assert run_in(connection, end, values)
         return waking.tell_parent(connection, parent, child, *rest)
 
+    monkeypatch.setattr(store.database, "driven", store.database.transaction)
     monkeypatch.setattr(outcomes, "lock", lock_and_find)
     monkeypatch.setattr(outcomes, "end_child", end_child)
     monkeypatch.setattr(outcomes.waits, "take", lambda *_: bool(found))

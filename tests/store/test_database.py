@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, bindparam, func, select, text, update
 
 from polos.errors import StoreUnavailable
 from polos.model.records import SECOND
 from polos.store import database as database_module
 from polos.store.clock import now_micros
 from polos.store.database import Database
+from polos.store.prebuilt import Prebuilt, Transaction
 from polos.store.schema import executions
 from polos.store.sql_store import SqlStore
 from polos.store.waking import lock
@@ -163,6 +164,46 @@ def test_read_then_write_loses_no_update_and_needs_no_second_try(store: SqlStore
 
     assert not errors(race(*(many for _ in range(4))))
     assert row(store.database, "one")["wakeups"] == len(calls) == 40
+
+
+def test_a_driven_transaction_is_all_or_nothing(store: SqlStore) -> None:
+    store.start(new("one"))
+    count_up = Prebuilt(
+        update(executions)
+        .where(executions.c.id == bindparam("the_id"))
+        .values(wakeups=executions.c.wakeups + 1)
+        .returning(executions.c.wakeups)
+    )
+
+    def work(it: Transaction, fail: bool) -> int:
+        [found] = it.run(count_up, {"the_id": "one"})
+        if fail:
+            raise ValueError("no")
+        return found.wakeups
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            store.database.driven(lambda it: work(it, True))
+    assert store.database.driven(lambda it: work(it, False)) == 1
+    assert row(store.database, "one")["wakeups"] == 1
+
+
+def test_a_driven_transaction_whose_connection_is_lost_may_have_committed(
+    postgres_store: SqlStore,
+) -> None:
+    store = postgres_store
+    store.start(new("one"))
+    me = Prebuilt(select(func.pg_backend_pid().label("pid")))
+
+    def work(it: Transaction) -> None:
+        [found] = it.run(me, {})
+        store.database.run(select(func.pg_terminate_backend(found.pid)))
+        it.run(me, {})
+
+    with pytest.raises(StoreUnavailable) as caught:
+        store.database.driven(work)
+    assert caught.value.uncertain
+    assert store.get("one") is not None
 
 
 @pytest.mark.parametrize(

@@ -113,10 +113,11 @@ def test_a_wake_from_a_snapshot_older_than_its_lock_would_be_lost(
         assert run_in(connection, end, values)
         return waking.tell_parent(connection, parent, child, *rest)
 
+    store = postgres_store
+    monkeypatch.setattr(store.database, "driven", store.database.transaction)
     monkeypatch.setattr(outcomes, "lock", lock_and_find)
     monkeypatch.setattr(outcomes, "end_child", end_child)
     monkeypatch.setattr(outcomes.waits, "take", lambda *_: bool(found))
-    store = postgres_store
     parent, child = strangers(store)
     with held(store.database, lambda: park(store, parent, FOR_CHILD)) as parking:
         ending = Background(store.database, lambda: end(store, child))

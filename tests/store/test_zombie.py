@@ -166,9 +166,10 @@ def test_after_a_take_over_a_zombie_writes_nothing(store: SqlStore, write: str) 
 def test_an_end_that_came_first_leaves_nothing_to_reclaim(store: SqlStore) -> None:
     claimed = running(store)
     [(execution, token)] = store.lost([str(OWNER)], trust_expiry=False)
+    # Without a checkpoint to write it is one statement, which can't be held.
     with held(
         store.database,
-        lambda: store.commit(claimed.execution, claimed.token, Completed(b"r")),
+        lambda: store.commit(claimed.execution, claimed.token, Completed(b"r"), rows=[step("a")]),
     ) as ending:
         reclaiming = Background(store.database, lambda: store.reclaim(execution, token, 10))
         assert reclaiming.is_blocked()
