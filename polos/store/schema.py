@@ -24,7 +24,7 @@ from sqlalchemy.dialects import mysql
 
 from polos.model.states import ENDED, Status
 
-SCHEMA = "0002"
+SCHEMA = "0004"
 
 metadata = MetaData()
 
@@ -98,6 +98,8 @@ executions = Table(
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
     Column("wake_at", BigInteger),
+    # Before this moment the end of one child of many is not worth a replay of all of them.
+    Column("wake_after", BigInteger),
     Column("dispatch_at", BigInteger),
     Column("dispatches", Integer, nullable=False, server_default="0"),
     Column("lease_token", Key),
@@ -108,6 +110,8 @@ executions = Table(
     Column("lease_accountable", Boolean, nullable=False, server_default=true()),
     # The steps that a suspect is in, as a JSON list.
     Column("lease_steps", Text),
+    # The PostgreSQL channel on which somebody waits for the end.
+    Column("listener", Key),
     CheckConstraint(f"status IN ({_all})", name="polos_ck_status"),
     CheckConstraint(
         f"({_ended} AND finished_at IS NOT NULL) OR (NOT {_ended} AND finished_at IS NULL)",
