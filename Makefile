@@ -42,12 +42,9 @@ pyright: $(INSTALLED)
 floors: $(INSTALLED)
 	$(BIN)/lint-imports
 
+# Every measurement, or some: make bench ARGS="contest --rounds 5"; ARGS=--smoke only tries the programs.
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks.step_cost
-	$(BIN)/python -m benchmarks.wait_lateness
-	$(BIN)/python -m benchmarks.backlog
-	$(BIN)/python -m benchmarks.parked
-	$(BIN)/python -m benchmarks.recovery
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # Kills, outages and lost messages for SECONDS; SETUP: servers, embedded, rabbitmq or all.
 chaos: SECONDS = 600

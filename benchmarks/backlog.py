@@ -16,12 +16,16 @@ from pathlib import Path
 
 from redis import Redis
 
+from benchmarks.scene import Options, Scene
 from polos import PolosClient
 from tests.acceptance.backlogs import begins, longest_gap, messages, queue_up, rate
 from tests.acceptance.ledger import Entry
 from tests.acceptance.stacks import Stack, Workers, server_stack
 from tests.support.processes import Program
 from tests.support.servers import PostgresServer, RedisServer
+
+COUNT, SECONDS = 20_000, 60.0
+SMOKE = 200, 5.0
 
 
 class Site:
@@ -93,13 +97,8 @@ def measure(stack: Stack, client: PolosClient, count: int, seconds: float, drain
         workers.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=20_000)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--drain", action="store_true")
-    given = parser.parse_args()
-    logging.disable(logging.WARNING)
+def play(count: int, seconds: float, drain: bool = False) -> None:
+    """Queue, work, lose all messages, work."""
     with (
         PostgresServer() as postgres,
         RedisServer() as redis,
@@ -107,9 +106,25 @@ def main() -> None:
         server_stack(Path(folder), redis, postgres) as stack,
     ):
         client = stack.client()
-        measure(stack, client, given.count, given.seconds, given.drain)
+        measure(stack, client, count, seconds, drain)
         client.close()
 
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--drain", action="store_true")
+    given = parser.parse_args()
+    logging.disable(logging.WARNING)
+    play(given.count, given.seconds, given.drain)
+
+
+def run(options: Options) -> None:
+    play(*(SMOKE if options.smoke else (COUNT, SECONDS)))
+
+
+SCENE = Scene("backlog", "20,000 queued for one slot, and a broker that forgets", run, True)
 
 if __name__ == "__main__":
     main()

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.scene import Options, Scene
 from polos import ExecutionHandle, PolosClient
 from tests.acceptance import flows
 from tests.acceptance.stacks import Stack, Workers, embedded_stack, server_stack
@@ -26,6 +27,7 @@ from tests.support.servers import PostgresServer, RedisServer
 
 STEP = "slow"
 SLOTS = 3
+SAMPLES = 15
 OWN_NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
 
 Handles = list[ExecutionHandle[Any]]
@@ -162,11 +164,8 @@ def on_stack(title: str, opened: Callable[[Path], Any], samples: int, *, lease: 
         site.client.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=15)
-    samples = parser.parse_args().samples
-    logging.disable(logging.WARNING)
+def play(samples: int) -> None:
+    """On servers, and embedded."""
     if os.geteuid() != 0:
         print("not root: a worker in a pid namespace of its own is left out", file=sys.stderr)
     with PostgresServer() as postgres, RedisServer() as redis:
@@ -178,6 +177,20 @@ def main() -> None:
         )
     on_stack("Embedded broker and SQLite, seconds", embedded_stack, samples, lease=False)
 
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=SAMPLES)
+    samples = parser.parse_args().samples
+    logging.disable(logging.WARNING)
+    play(samples)
+
+
+def run(options: Options) -> None:
+    play(1 if options.smoke else SAMPLES)
+
+
+SCENE = Scene("recovery", "from SIGKILL in a step to its next begin", run, True)
 
 if __name__ == "__main__":
     main()

@@ -13,6 +13,7 @@ from polos.engine.branches import Branches
 from polos.engine.clock import StoreClock
 from polos.engine.journal import Journal
 from polos.engine.loop import ThreadLoop
+from polos.engine.pace import Pace
 from polos.engine.signals import (
     AttemptAborted,
     AttemptEnded,
@@ -67,6 +68,9 @@ class Attempt:
         self.cancel_wanted = self.branches.hold = journal.execution.cancel_requested
         self._main: asyncio.Task[Any] | None = None
         self.aborted: BaseException | None = None
+        self._pace = Pace(clock.asked, settings.countdown_horizon)
+        # Writes the children that branches have asked for.
+        self.start_children: Callable[[], None] = lambda: None
 
     def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end.
@@ -169,7 +173,10 @@ class Attempt:
         return min(self.branches.bounds(timeout), default=None)
 
     def _advance(self) -> bool:
-        """Resolve the next completion, or begin what was held back; False where nothing is."""
+        """Start children, resolve a completion, or begin what was held back; False without any."""
+        if self.branches.has_new_children and not self.journal.closed:
+            self.start_children()
+            return True
         cancel = self.cancel_wanted and not self.cancelling and self._main is not None
         if not (cancel and self.branches.next_is_after_cancel()) and self.branches.deliver_next():
             return True
@@ -203,7 +210,9 @@ class Attempt:
         foreign, grace = branches.foreign(), branches.grace_left()
         if (foreign or branches.busy) and grace > 0:
             return min([*bounds, grace])
-        if branches.awaits_outside and self.journal.changed_outside():
+        pace = self._pace.seconds(branches.children_out)
+        look = branches.awaits_outside and not self._pace.is_early(pace)
+        if look and self.journal.changed_outside():
             self._adopt()
             return 0
         if foreign:
@@ -213,7 +222,7 @@ class Attempt:
                 self.journal.execution.id,
                 "; ".join(foreign),
             )
-        self.parked = branches.parked()
+        self.parked = branches.parked(pace)
         self.journal.closed = True
         self._loop.stop()
         return 0
@@ -232,6 +241,7 @@ class Attempt:
             self._abort(error)
             return
         self.branches.take_in(rows)
+        self._pace.looked()
         if cancelled:
             self._want_cancel()
 

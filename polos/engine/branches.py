@@ -22,7 +22,7 @@ from polos.engine.journal import Journal
 from polos.engine.loop import ThreadLoop
 from polos.engine.signals import AttemptEnded
 from polos.model.outcome import Parked
-from polos.model.records import Checkpoint, Kind, Micros, Wait, as_datetime
+from polos.model.records import Checkpoint, Kind, Micros, NewExecution, Wait, as_datetime
 
 
 @dataclass(slots=True)
@@ -78,6 +78,7 @@ class Branches:
         self._held: list[asyncio.Future[None]] = []
         self._timers: dict[str, Timer] = {}
         self._outside: dict[str, tuple[Wait, asyncio.Future[Any]]] = {}
+        self._new_children: dict[str, tuple[NewExecution, Wait]] = {}
         self._progress = time.monotonic()
 
     # -- what branches ask for -------------------------------------------------------------
@@ -163,6 +164,14 @@ class Branches:
         finally:
             self._outside.pop(wait.step_key, None)
 
+    async def new_child(self, child: NewExecution, wait: Wait) -> Checkpoint:
+        """Have a child started when the loop is idle next, and wait durably for its end."""
+        self._new_children[wait.step_key] = (child, wait)
+        try:
+            return await self.outside(wait)
+        finally:
+            self._new_children.pop(wait.step_key, None)
+
     def waits_to_store(self) -> list[Wait]:
         """The durable waits that the store doesn't know yet."""
         waits = [timer.wait for timer in self._timers.values()]
@@ -181,9 +190,31 @@ class Branches:
         return bool(self._outside)
 
     @property
+    def children_out(self) -> int:
+        """How many completions from outside are outstanding."""
+        return len(self._outside)
+
+    @property
     def wants_to_begin(self) -> bool:
         """Whether something is held back, or waits for this thread."""
-        return bool(self._held or self.sync_calls)
+        return bool(self._held or self.sync_calls or self._new_children)
+
+    @property
+    def has_new_children(self) -> bool:
+        """Whether there are children to start, and nothing forbids to begin."""
+        return bool(self._new_children) and not self.hold and not self.stopping()
+
+    def take_new_children(self) -> list[tuple[NewExecution, Wait]]:
+        """The children to start now."""
+        found = list(self._new_children.values())
+        self._new_children.clear()
+        return found
+
+    def refuse(self, key: str, error: Exception) -> None:
+        """Raise an error in the branch that waits for a child."""
+        _, future = self._outside[key]
+        if not future.done():
+            future.set_exception(error)
 
     def deliver_next(self) -> bool:
         """Resolve the next completion; False where there is none."""
@@ -287,8 +318,8 @@ class Branches:
         """Seconds that awaiting something foreign still counts as work."""
         return self._progress + self._grace - time.monotonic()
 
-    def parked(self) -> Parked:
-        """What the attempt is to be parked with."""
+    def parked(self, pace: float) -> Parked:
+        """What the attempt is to be parked with, ``pace`` in seconds."""
         outstanding = {*self._timers, *self._outside}
         dues = [timer.due for timer in self._timers.values()]
         return Parked(
@@ -297,6 +328,7 @@ class Branches:
             wake_at=Micros(min(dues)) if dues else None,
             wakeups=self._journal.turn,
             reason=self._reason(),
+            pace=pace,
         )
 
     def _reason(self) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -14,7 +14,7 @@ from uuid import NAMESPACE_OID, uuid5
 from polos.codec import encode, failure_of
 from polos.engine.attempt import Attempt, value_of
 from polos.engine.signals import is_own_exit
-from polos.errors import CodecError
+from polos.errors import CodecError, ExecutionExists
 from polos.model.ports import ChildRequest, Dispatcher
 from polos.model.records import (
     Checkpoint,
@@ -30,6 +30,7 @@ from polos.model.records import (
     micros,
 )
 from polos.model.retry import RetryPolicy
+from polos.store.children import portions
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.step")
@@ -51,6 +52,7 @@ class AttemptEffects:
         self._store = store
         self._dispatcher = dispatcher
         self._limit = attempt.settings.max_value_bytes
+        attempt.start_children = self._start_children
 
     def now(self) -> Micros:
         """The database's time; this, or a little less."""
@@ -101,7 +103,7 @@ class AttemptEffects:
             child = self._child(request)
             row = Checkpoint(request.key, Kind.INVOKE, value=encode(child.id))
             started = self._journal.start_child(child, row)
-            self._send(started)
+            self._send([started])
             return started
         return self._started(value_of(found), request)
 
@@ -116,8 +118,9 @@ class AttemptEffects:
             if wait is None:
                 child = self._child(request)
                 wait = Wait(key, Kind.CHILD, target_id=child.id, started_at=self.now())
-                self._send(self._journal.start_child(child, wait))
-            row = await self._branches.outside(wait)
+                row = await self._branches.new_child(child, wait)
+            else:
+                row = await self._branches.outside(wait)
         return value_of(row, request.result_type)
 
     # -- children --------------------------------------------------------------------------
@@ -145,9 +148,19 @@ class AttemptEffects:
             run_timeout_seconds=request.run_timeout_seconds,
         )
 
-    def _send(self, child: Execution) -> None:
-        hint = Hint(child.id, child.workflow_id, child.queue, child.priority)
-        self._dispatcher.dispatch([hint])
+    def _start_children(self) -> None:
+        """Start what the branches have asked for since the loop was idle, all together."""
+        for some in portions(self._branches.take_new_children()):
+            started = self._journal.start_children(some)
+            self._send(list(started.values()))
+            for child, wait in some:
+                if child.id not in started:
+                    self._branches.refuse(wait.step_key, ExecutionExists(child.id))
+
+    def _send(self, children: Sequence[Execution]) -> None:
+        self._dispatcher.dispatch(
+            [Hint(child.id, child.workflow_id, child.queue, child.priority) for child in children]
+        )
 
     def _started(self, child_id: str, request: ChildRequest) -> Execution:
         found = self._journal.persist(lambda: self._store.get(child_id))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TypeVar
 
 from polos.engine.contact import Contact
@@ -57,7 +57,8 @@ class Journal:
         # Also of waits that are over: a death may have kept them from being deleted.
         self.has_waits = claimed.execution.claims > 1
         self._recorded: dict[str, Checkpoint] = {}
-        self._order: deque[str] = deque()
+        # Of a plain dict the first key is found the later, the more were deleted before it.
+        self._order: OrderedDict[str, None] = OrderedDict()
         self._remember(claimed.checkpoints)
 
     @property
@@ -82,7 +83,7 @@ class Journal:
 
     def next_in_order(self) -> str | None:
         """The key whose recorded completion comes next."""
-        return self._order[0] if self._order else None
+        return next(iter(self._order), None)
 
     def is_after_cancel(self, row: Checkpoint) -> bool:
         """Whether it was completed from outside, and only after cancelling was asked for.
@@ -111,7 +112,7 @@ class Journal:
 
     def settled(self, key: str) -> Checkpoint:
         """Take a recorded completion out of the order, as it is being resolved."""
-        self._order.remove(key)
+        del self._order[key]
         return self._recorded[key]
 
     def defer(self, key: str, kind: Kind, value: bytes) -> None:
@@ -147,14 +148,22 @@ class Journal:
         self.stored_waits[wait.step_key] = wait
         self.has_waits = True
 
-    def start_child(self, child: NewExecution, row: Checkpoint | Wait) -> Execution:
-        """Write a child together with what its parent keeps of it."""
+    def start_child(self, child: NewExecution, row: Checkpoint) -> Execution:
+        """Write a child together with its parent's checkpoint of it."""
         id_, token = self.execution.id, self._claimed.token
-        kept = row if isinstance(row, Wait) else self._row(row)
-        started = self.persist(lambda: self._store.start_child(id_, token, child, kept))
-        if isinstance(row, Wait):
-            self.stored_waits[row.step_key] = row
-            self.has_waits = True
+        kept = self._row(row)
+        return self.persist(lambda: self._store.start_child(id_, token, child, kept))
+
+    def start_children(
+        self, children: Sequence[tuple[NewExecution, Wait]]
+    ) -> Mapping[str, Execution]:
+        """Write children together with their parent's waits for them; by id, those it has now."""
+        id_, token = self.execution.id, self._claimed.token
+        started = self.persist(lambda: self._store.start_children(id_, token, children))
+        for child, wait in children:
+            if child.id in started:
+                self.stored_waits[wait.step_key] = wait
+                self.has_waits = True
         return started
 
     def mark(self, keys: Sequence[str], *, alone: bool) -> None:
@@ -178,7 +187,7 @@ class Journal:
         for row in fresh:
             self._recorded[row.step_key] = row
             if row.kind not in _IMMEDIATE:
-                self._order.append(row.step_key)
+                self._order[row.step_key] = None
         turn = max([wakeups, *(row.turn for row in fresh)])
         if turn > self.turn:
             self.turn, self._position = turn, 0
@@ -213,7 +222,7 @@ class Journal:
         for row in rows:
             self._recorded[row.step_key] = row
             if row.kind not in _IMMEDIATE:
-                self._order.append(row.step_key)
+                self._order[row.step_key] = None
             if row.turn > self.turn:
                 self.turn = row.turn
         self._position = max((row.position for row in rows if row.turn == self.turn), default=0)

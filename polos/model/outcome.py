@@ -35,6 +35,8 @@ class Parked:
         wake_at: the earliest time among them; None when only others can wake it.
         wakeups: the count that this attempt has seen.
         reason: for people, such as ``waiting for 'cooldown' until 12:00:03 UTC``.
+        pace: seconds before which the end of one child of many is not worth a wake-up; the end of
+            the last one always is.
     """
 
     waits: tuple[Wait, ...]
@@ -42,6 +44,7 @@ class Parked:
     wake_at: Micros | None
     wakeups: int
     reason: str
+    pace: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

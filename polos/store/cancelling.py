@@ -13,9 +13,10 @@ from polos.model.states import CANCEL, ENDED, Status
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import change
-from polos.store.outcomes import cancelled, end_in, lock, wake
+from polos.store.outcomes import cancelled, end_in
 from polos.store.rows import execution_of
 from polos.store.schema import executions as table
+from polos.store.waking import lock, wake
 
 log = logging.getLogger("polos.store")
 

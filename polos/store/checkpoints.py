@@ -24,7 +24,7 @@ from polos.model.records import Checkpoint
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.prebuilt import Prebuilt, run_in
-from polos.store.rows import checkpoint_of, failure_bytes
+from polos.store.rows import checkpoint_of, checkpoint_values
 from polos.store.schema import Blob, Key, checkpoints, executions
 
 _COLUMNS: tuple[tuple[str, Any], ...] = (
@@ -114,7 +114,7 @@ def write_outside(connection: Connection, execution_id: str, row: Checkpoint) ->
 
     The caller has locked the execution's row.
     """
-    values = dict(zip(_NAMES, (execution_id, *_values(row), now_micros()), strict=True))
+    values = checkpoint_values(row) | {"execution_id": execution_id, "created_at": now_micros()}
     builder = _builder(connection.dialect.name)
     connection.execute(builder(checkpoints).values(values).on_conflict_do_nothing())
 
@@ -140,22 +140,9 @@ def _adopted(
     return {row.step_key: checkpoint_of(row) for row in found}
 
 
-def _values(row: Checkpoint) -> tuple[Any, ...]:
-    return (
-        row.step_key,
-        row.kind.value,
-        row.turn,
-        row.position,
-        row.value,
-        failure_bytes(row.failure),
-        row.attempts,
-        row.started_at,
-    )
-
-
 def _parameters(execution_id: str, token: str, rows: Sequence[Checkpoint]) -> dict[str, Any]:
     parameters: dict[str, Any] = {"the_id": execution_id, "the_token": token}
     for number, row in enumerate(rows):
-        for (name, _), value in zip(_COLUMNS, _values(row), strict=True):
+        for name, value in checkpoint_values(row).items():
             parameters[f"{name}_{number}"] = value
     return parameters

@@ -88,13 +88,19 @@ def change(
     return update(table).where(*conditions).values(fixed | values)
 
 
+def moments(delay: Any, run_timeout: Any) -> dict[str, ColumnElement[Any]]:
+    """The columns of a new execution that the database's clock gives."""
+    return {
+        "created_at": now_micros(),
+        # A delayed one waits; its hint is sent by the sweep, as that of any long wait.
+        "wake_at": now_micros() + delay,
+        "dispatch_at": now_micros() + func.coalesce(delay, REDISPATCH_AFTER),
+        "deadline_at": now_micros() + run_timeout,
+    }
+
+
 _insert = insert(table).values(
-    created_at=now_micros(),
-    # A delayed one waits; its hint is sent by the sweep, as that of any long wait.
-    wake_at=now_micros() + bindparam("delay", type_=BigInteger),
-    dispatch_at=now_micros()
-    + func.coalesce(bindparam("delay", type_=BigInteger), REDISPATCH_AFTER),
-    deadline_at=now_micros() + bindparam("run_timeout"),
+    **moments(bindparam("delay", type_=BigInteger), bindparam("run_timeout"))
 )
 _given = new_values(NewExecution(ExecutionId(""), "", "", b""))
 _insert_returning = Prebuilt(
@@ -150,7 +156,13 @@ def insert_execution(
     connection: Connection, new: NewExecution, *, parent_waits: bool = False
 ) -> None:
     """Write the row of a new execution in the caller's transaction."""
-    connection.execute(_insert, new_values(new, parent_waits=parent_waits))
+    insert_executions(connection, [new_values(new, parent_waits=parent_waits)])
+
+
+def insert_executions(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows of new executions, as ``new_values`` gives them."""
+    if rows:
+        connection.execute(_insert, rows)
 
 
 def start(database: Database, new: NewExecution) -> tuple[Execution, bool]:

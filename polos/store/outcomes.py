@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, Row, Update, bindparam, case, select, update
+from sqlalchemy import BigInteger, Connection, Update, bindparam, case
 
 from polos.errors import LeaseLost
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked
@@ -19,7 +18,7 @@ from polos.model.records import (
     Kind,
     micros,
 )
-from polos.model.states import COMPLETE, END_CANCELLED, FAIL, PARK, RELEASE, WAKE, Status
+from polos.model.states import COMPLETE, END_CANCELLED, FAIL, PARK, RELEASE, Status
 from polos.store import checkpoints, waits
 from polos.store.clock import now_micros
 from polos.store.database import Database
@@ -27,19 +26,17 @@ from polos.store.executions import change
 from polos.store.prebuilt import Prebuilt, run_in
 from polos.store.rows import failure_bytes, hint_of
 from polos.store.schema import executions as table
+from polos.store.waking import end_child, lock, tell_parent, with_waits
 
 _complete = Prebuilt(change(COMPLETE, result=bindparam("the_result")).returning(table.c.id))
 _fail = Prebuilt(change(FAIL, failure=bindparam("the_failure")).returning(table.c.id))
 _end_cancelled = Prebuilt(change(END_CANCELLED, cancel_descends=True).returning(table.c.id))
 _release = Prebuilt(change(RELEASE).returning(table.c.id))
-_wake = change(WAKE, wakeups=table.c.wakeups + 1)
-_count_wakeup = (
-    update(table).where(table.c.id == bindparam("the_id")).values(wakeups=table.c.wakeups + 1)
-)
-_park = (
+_park = Prebuilt(
     change(
         PARK,
         wake_at=bindparam("wake"),
+        wake_after=now_micros() + bindparam("pace", type_=BigInteger),
         dispatch_at=case(
             (
                 bindparam("wake") <= now_micros() + bindparam("horizon"),
@@ -51,8 +48,6 @@ _park = (
     .where(table.c.wakeups == bindparam("seen"), table.c.cancel_requested_at.is_(None))
     .returning(table.c.id)
 )
-# NO KEY: a plain FOR UPDATE would wait for the foreign keys of checkpoints being written.
-_lock = select(table).where(table.c.id == bindparam("the_id")).with_for_update(key_share=True)
 
 
 def commit(
@@ -95,11 +90,16 @@ def commit(
         case _:
             assert_never(outcome)
     hints: tuple[Hint, ...] | None
-    if not execution.parent_waits and not has_waits and not rows:
+    alone = not execution.parent_waits and not rows
+    if alone and not has_waits:
         hints = () if database.run(statement, named) else None
+    elif alone and database.dialect == "postgresql":
+        hints = () if database.run(with_waits(statement), named) else None
     else:
         hints = database.transaction(
-            lambda it: end_in(it, execution, statement, named, ending, rows=rows)
+            lambda it: end_in(
+                it, execution, statement, named, ending, rows=rows, has_waits=has_waits
+            )
         )
     if hints is None:
         raise LeaseLost(execution.id)
@@ -117,38 +117,6 @@ def cancelled(execution_id: str) -> Failure:
     return Failure(f"execution {execution_id} was cancelled", "ExecutionCancelledError")
 
 
-def lock(connection: Connection, execution_id: str) -> Row[Any] | None:
-    """Lock an execution's row and read it; parents first, then children."""
-    return connection.execute(_lock, {"the_id": execution_id}).one_or_none()
-
-
-def wake(connection: Connection, locked: Row[Any], reason: str) -> tuple[Hint, ...]:
-    """Count a completion from outside and queue the execution, whose row is locked, if it waits."""
-    waiting = locked.status == Status.WAITING.value
-    connection.execute(_wake if waiting else _count_wakeup, {"the_id": locked.id})
-    return (hint_of(locked, reason),) if waiting else ()
-
-
-def tell_parent(
-    connection: Connection, parent: Row[Any], child: Execution, ending: Checkpoint
-) -> tuple[Hint, ...]:
-    """Complete the wait of a parent, whose row is locked, for a child that ends now."""
-    key = child.parent_step_key or ""
-    # A later statement than the lock: its snapshot must not be older.
-    if waits.target_of(connection, parent.id, key) == child.id:
-        failure = ending.failure and replace(ending.failure, step_key=key, attempts=1, traceback="")
-        row = replace(
-            ending,
-            step_key=key,
-            turn=parent.wakeups + 1,
-            failure=failure,
-            started_at=child.created_at,
-        )
-        checkpoints.write_outside(connection, parent.id, row)
-        waits.forget(connection, parent.id, [key])
-    return wake(connection, parent, f"child {key!r} ended")
-
-
 def end_in(
     connection: Connection,
     execution: Execution,
@@ -157,19 +125,24 @@ def end_in(
     ending: Checkpoint,
     *,
     rows: Sequence[Checkpoint] = (),
+    has_waits: bool = True,
 ) -> tuple[Hint, ...] | None:
     """End an execution in the caller's transaction; None where the statement found no row."""
     parent = None
     if execution.parent_waits and execution.parent_execution_id:
         parent = lock(connection, execution.parent_execution_id)
+    told = parent if parent is not None and not Status(parent.status).ended else None
     if rows:
         checkpoints.write(connection, execution.id, values["the_token"], rows)
+    if told is not None and connection.dialect.name == "postgresql":
+        return end_child(
+            connection, told, execution, statement, values, ending, has_waits=has_waits
+        )
     if not run_in(connection, statement, values):
         return None
-    waits.forget_all(connection, execution.id)
-    if parent is None or Status(parent.status).ended:
-        return ()
-    return tell_parent(connection, parent, execution, ending)
+    if has_waits:
+        waits.forget_all(connection, execution.id)
+    return () if told is None else tell_parent(connection, told, execution, ending)
 
 
 def _commit_park(
@@ -180,17 +153,46 @@ def _commit_park(
     horizon: float,
 ) -> tuple[Hint, ...] | None:
     named |= {"wake": parked.wake_at, "seen": parked.wakeups, "horizon": micros(horizon)}
+    named["pace"] = micros(parked.pace) if parked.pace else None
     execution_id: str = named["the_id"]
+    if not rows and not parked.settled and not parked.waits and not parked.pace:
+        if database.run(_park, named):
+            return ()
+        if database.run(checkpoints.holds_lease, named):
+            return None
+        raise LeaseLost(execution_id)
 
     def work(connection: Connection) -> tuple[Hint, ...] | None:
         if rows:
             checkpoints.write(connection, execution_id, named["the_token"], rows)
-        if connection.execute(_park, named).all():
+        hints: tuple[Hint, ...] | None = ()
+        if not run_in(connection, _park, named):
+            hints = _park_behind(connection, named, parked)
+        if hints is not None:
             waits.forget(connection, execution_id, parked.settled)
             waits.add(connection, execution_id, parked.waits)
-            return ()
-        if connection.execute(checkpoints.holds_lease, named).all():
-            return None
-        raise LeaseLost(execution_id)
+        return hints
 
     return database.transaction(work)
+
+
+def _park_behind(
+    connection: Connection, named: dict[str, Any], parked: Parked
+) -> tuple[Hint, ...] | None:
+    """Park although children ended meanwhile, to take those in later, if others are still out.
+
+    None where the attempt is to go on instead.
+    """
+    locked = lock(connection, named["the_id"])
+    if locked is None or locked.lease_token != named["the_token"]:
+        raise LeaseLost(named["the_id"])
+    if not parked.pace or locked.cancel_requested_at is not None:
+        return None
+    # A later statement than the lock: no child ends between it and the park.
+    if not waits.has_children(connection, locked.id, parked.settled):
+        return None
+    wake = locked.now + named["pace"]
+    if parked.wake_at is None or wake < parked.wake_at:
+        named = named | {"wake": wake}
+    run_in(connection, _park, named | {"seen": locked.wakeups})
+    return (hint_of(locked, parked.reason, max(0, named["wake"] - locked.now) / SECOND),)

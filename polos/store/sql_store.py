@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.exc import IntegrityError
 
 from polos.errors import ExecutionExists, LeaseLost
 from polos.model.outcome import Outcome
@@ -32,6 +31,7 @@ from polos.store import (
     batches,
     cancelling,
     checkpoints,
+    children,
     executions,
     listening,
     outcomes,
@@ -220,29 +220,23 @@ class SqlStore:
             LeaseLost: the token no longer holds the parent's lease; nothing was written.
             ExecutionExists: the child's id is taken by another execution.
         """
-
-        def work(connection: Connection) -> None:
-            self._check_lease(connection, parent_id, token)
-            awaited = isinstance(row, Wait)
-            executions.insert_execution(connection, child, parent_waits=awaited)
-            if isinstance(row, Wait):
-                waits.add(connection, parent_id, [row])
-            else:
-                checkpoints.write(connection, parent_id, token, [row])
-
-        try:
-            self.database.transaction(work)
-        except IntegrityError:
-            # The commit went through before, its answer did not.
-            written = self.get(child.id)
-            key = (child.parent_execution_id, child.parent_step_key)
-            if written is None or (written.parent_execution_id, written.parent_step_key) != key:
-                raise ExecutionExists(child.id) from None
-            return written
-        stored = self.get(child.id)
-        if stored is None:
+        started = self.start_children(parent_id, token, [(child, row)])
+        if child.id not in started:
             raise ExecutionExists(child.id)
-        return stored
+        return started[child.id]
+
+    def start_children(
+        self, parent_id: str, token: str, given: Sequence[tuple[NewExecution, Checkpoint | Wait]]
+    ) -> Mapping[str, Execution]:
+        """Write children, each with its parent's checkpoint or wait, in one transaction.
+
+        Gives them by their ids, also those that were there already; those whose ids are taken by
+        other executions are left out.
+
+        Raises:
+            LeaseLost: the token no longer holds the parent's lease; nothing was written.
+        """
+        return children.start(self.database, parent_id, token, given)
 
     def commit(
         self,

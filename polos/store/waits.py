@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from polos.model.records import Wait
+from polos.model.records import Kind, Wait
 from polos.store.database import Database
 from polos.store.prebuilt import Prebuilt
 from polos.store.rows import wait_of, wait_values
@@ -26,8 +26,20 @@ _all = Prebuilt(
         .exists()
     )
 )
-_target = select(waits.c.target_id).where(
-    waits.c.execution_id == bindparam("the_id"), waits.c.step_key == bindparam("key")
+_take = (
+    delete(waits)
+    .where(
+        waits.c.execution_id == bindparam("the_id"),
+        waits.c.step_key == bindparam("key"),
+        waits.c.target_id == bindparam("target"),
+    )
+    .returning(waits.c.step_key)
+)
+_child = (
+    select(waits.c.step_key)
+    .where(waits.c.execution_id == bindparam("the_id"), waits.c.kind == Kind.CHILD.value)
+    .where(waits.c.step_key.not_in(bindparam("but", expanding=True)))
+    .limit(1)
 )
 _insert: dict[str, Executable] = {
     "sqlite": sqlite.insert(waits).on_conflict_do_nothing(),
@@ -45,11 +57,15 @@ def load(database: Database, execution_id: str) -> tuple[Wait, ...]:
     return tuple(wait_of(row) for row in database.run(_all, {"the_id": execution_id}))
 
 
-def target_of(connection: Connection, execution_id: str, step_key: str) -> str | None:
-    """The child that the wait of one key is for."""
-    named = {"the_id": execution_id, "key": step_key}
-    target: str | None = connection.execute(_target, named).scalar_one_or_none()
-    return target
+def take(connection: Connection, execution_id: str, step_key: str, target_id: str) -> bool:
+    """Delete the wait of one key, if it is for that child; whether it was there."""
+    named = {"the_id": execution_id, "key": step_key, "target": target_id}
+    return bool(connection.execute(_take, named).all())
+
+
+def has_children(connection: Connection, execution_id: str, but: Sequence[str] = ()) -> bool:
+    """Whether it waits for a child, those of some keys left aside."""
+    return bool(connection.execute(_child, {"the_id": execution_id, "but": list(but)}).all())
 
 
 def add(connection: Connection, execution_id: str, rows: Sequence[Wait]) -> None:

@@ -226,6 +226,13 @@ async def gathered_mixture(ctx: WorkflowContext) -> list[Any]:
     return [task.result() for task in tasks]
 
 
+@workflow(id="b_many_children")
+async def many_children(ctx: WorkflowContext) -> list[str]:
+    """More than are heard of one by one."""
+    children = (ctx.step.invoke_and_wait(f"child {n}", quick_child) for n in range(12))
+    return list(await asyncio.gather(*children))
+
+
 @workflow(id="b_first_one_wins")
 async def first_one_wins(ctx: WorkflowContext) -> list[str]:
     contest = {
@@ -334,6 +341,7 @@ SUBJECTS = {
         Subject(three_deep),
         Subject(gathered_steps, ordered=False),
         Subject(gathered_mixture, ordered=False, horizon=0),
+        Subject(many_children, ordered=False),
         Subject(first_one_wins, ordered=False),
         Subject(as_completed, ordered=False),
         Subject(finally_),

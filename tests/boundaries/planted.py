@@ -12,8 +12,8 @@ from polos.engine.effects import AttemptEffects
 from polos.engine.journal import Journal
 from polos.model.outcome import Completed, Outcome
 from polos.model.records import Checkpoint, Execution, Hint, Kind
-from polos.store import outcomes
 from polos.store.sql_store import SqlStore
+from polos.store.waking import lock, tell_parent
 
 
 def now_is_saved_later() -> None:
@@ -54,8 +54,8 @@ def parents_are_told_later() -> None:
         ending = Checkpoint("", Kind.CHILD, value=outcome.result)
 
         def tell(connection: Any) -> tuple[Hint, ...]:
-            parent = outcomes.lock(connection, execution.parent_execution_id or "")
-            return outcomes.tell_parent(connection, parent, execution, ending)
+            parent = lock(connection, execution.parent_execution_id or "")
+            return tell_parent(connection, parent, execution, ending)
 
         return hints + self.database.transaction(tell)
 

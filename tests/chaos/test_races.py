@@ -15,10 +15,11 @@ from sqlalchemy import Connection, Row, select
 
 from polos.model.outcome import Completed
 from polos.model.records import Kind, Owner, Wait
-from polos.store import checkpoints, outcomes
+from polos.store import checkpoints, outcomes, waking
 from polos.store.database import Database
 from polos.store.executions import insert_execution
 from polos.store.migrate import upgrade
+from polos.store.prebuilt import run_in
 from polos.store.rows import wait_of
 from polos.store.schema import executions, waits
 from polos.store.sql_store import SqlStore
@@ -145,10 +146,13 @@ def test_a_wake_in_one_statement_is_found(
         found.extend([wait_of(locked)] if locked.step_key else [])
         return locked
 
+    def end_child(connection: Any, parent: Any, child: Any, end: Any, values: Any, *rest: Any, **_):
+        assert run_in(connection, end, values)
+        return waking.tell_parent(connection, parent, child, *rest)
+
     monkeypatch.setattr(outcomes, "lock", lock_and_find)
-    monkeypatch.setattr(
-        outcomes.waits, "target_of", lambda *_: found[0].target_id if found else None
-    )
+    monkeypatch.setattr(outcomes, "end_child", end_child)
+    monkeypatch.setattr(outcomes.waits, "take", lambda *_: bool(found))
     park_and_end(store)
     assert ended_right(evidence(store, book)) == [
         "a: flow parent: it is running, not completed: None"

@@ -135,6 +135,8 @@ def test_a_child_that_ends_between_two_looks_keeps_its_place(engine: Engine) -> 
 
         async def slow() -> None:
             load = engine.store.load
+            # Children are started when the loop is idle; a timer lets it be idle once.
+            await asyncio.sleep(0.01)
 
             def ending(id_: str) -> Any:
                 engine.store.load = load

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -63,7 +64,7 @@ def test_a_replay_in_another_order_is_reported(
 
     def reversed_(self: Journal, rows: tuple[Checkpoint, ...]) -> None:
         remember(self, rows)
-        self._order.reverse()
+        self._order = OrderedDict(reversed(self._order.items()))
 
     monkeypatch.setattr(Journal, "_remember", reversed_)
     program = InOrder((Step(1, how="sleeps"), Step(3, how="sleeps")))

@@ -70,10 +70,12 @@ def timer(key: str, due_at: int) -> Wait:
     return Wait(key, Kind.TIMER, due_at=Micros(due_at))
 
 
-def parked(*waits: Wait, wake_at: int | None = None, wakeups: int = 0, settled=()) -> Parked:
+def parked(
+    *waits: Wait, wake_at: int | None = None, wakeups: int = 0, settled=(), pace: float = 0.0
+) -> Parked:
     """A park."""
     wake = None if wake_at is None else Micros(wake_at)
-    return Parked(tuple(waits), tuple(settled), wake, wakeups, "waiting")
+    return Parked(tuple(waits), tuple(settled), wake, wakeups, "waiting", pace)
 
 
 def claim(store: SqlStore, execution_id: str, lease: float = 60, **given: Any) -> Claimed:

@@ -18,9 +18,9 @@ from polos.model.records import SECOND
 from polos.store import database as database_module
 from polos.store.clock import now_micros
 from polos.store.database import Database
-from polos.store.outcomes import lock
 from polos.store.schema import executions
 from polos.store.sql_store import SqlStore
+from polos.store.waking import lock
 from tests.store.scenes import new, now, row, running, step
 from tests.store.threads import errors, race
 from tests.support.servers import HOST, free_port
@@ -155,14 +155,14 @@ def test_read_then_write_loses_no_update_and_needs_no_second_try(store: SqlStore
     def add(connection: Connection) -> None:
         calls.append(1)
         found = lock(connection, "one")
-        connection.execute(update(executions).values(dispatches=found.dispatches + 1))
+        connection.execute(update(executions).values(wakeups=found.wakeups + 1))
 
     def many() -> None:
         for _ in range(10):
             store.database.transaction(add)
 
     assert not errors(race(*(many for _ in range(4))))
-    assert row(store.database, "one")["dispatches"] == len(calls) == 40
+    assert row(store.database, "one")["wakeups"] == len(calls) == 40
 
 
 @pytest.mark.parametrize(

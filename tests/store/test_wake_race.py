@@ -10,8 +10,9 @@ from sqlalchemy import Row, select
 from polos.model.outcome import Completed, Outcome
 from polos.model.records import Claimed, Hint, Kind, Wait
 from polos.model.states import Status
-from polos.store import outcomes
+from polos.store import outcomes, waking
 from polos.store.executions import insert_execution
+from polos.store.prebuilt import run_in
 from polos.store.rows import wait_of
 from polos.store.schema import executions, waits
 from polos.store.sql_store import SqlStore
@@ -108,10 +109,13 @@ def test_a_wake_from_a_snapshot_older_than_its_lock_would_be_lost(
             found.append(wait_of(locked))
         return locked
 
+    def end_child(connection: Any, parent: Any, child: Any, end: Any, values: Any, *rest: Any, **_):
+        assert run_in(connection, end, values)
+        return waking.tell_parent(connection, parent, child, *rest)
+
     monkeypatch.setattr(outcomes, "lock", lock_and_find)
-    monkeypatch.setattr(
-        outcomes.waits, "target_of", lambda *_: found[0].target_id if found else None
-    )
+    monkeypatch.setattr(outcomes, "end_child", end_child)
+    monkeypatch.setattr(outcomes.waits, "take", lambda *_: bool(found))
     store = postgres_store
     parent, child = strangers(store)
     with held(store.database, lambda: park(store, parent, FOR_CHILD)) as parking:
