@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 from polos.client.watcher import Watcher
@@ -75,7 +76,10 @@ class DirectClient:
                 error is ``uncertain``.
         """
         self._check_known([request.workflow_id])
-        execution, fresh = self.store.start(self._new(request))
+        new = self._new(request)
+        if request.awaited:
+            new = replace(new, listener=self.watcher.expect(new.id))
+        execution, fresh = self.store.start(new)
         if fresh and request.dispatch and not request.delay_seconds:
             self._dispatcher.dispatch([_hint(execution)])
         return execution

@@ -1,17 +1,24 @@
 """Learns of ends for everybody in this process who waits for one, with few queries.
 
 One thread asks for all awaited executions at once. It asks often right after somebody began to
-wait and after each end that it found, and more and more rarely while nothing happens.
+wait and after each end that it found, and more and more rarely while nothing happens. Where the
+database tells of ends, it waits to be told of those that were started to be waited for, and asks
+for them once a second all the same: what is told may be lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import os
 import threading
+import time
+import weakref
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
+from polos.client.listener import Listener
 from polos.errors import StoreUnavailable, WorkflowTimeoutError
 from polos.model.records import Execution
 from polos.store.sql_store import SqlStore
@@ -22,6 +29,10 @@ _SHORTEST = 0.004
 _LONGEST = 0.25
 _GROWTH = 1.3
 _BATCH = 500
+# How often those are asked for that the database is to tell of.
+_TOLD = 1.0
+# Commits that tell somebody wait for one another. One query for many costs less.
+_FEW = 16
 
 
 class Watcher:
@@ -29,12 +40,33 @@ class Watcher:
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
+        self._closed = False
+        self._begin()
+        _begin_after_fork(self)
+
+    def _begin(self) -> None:
         self._waiting: dict[str, list[Future[Execution]]] = {}
+        # Those that the database is going to tell of, and has not yet.
+        self._untold: set[str] = set()
         self._lock = threading.Lock()
         self._nudge = threading.Event()
         self._thread: threading.Thread | None = None
-        self._closed = False
         self._trouble = ""
+        self._listener = Listener(self._store, self._told, self._ask_for_all)
+
+    def expect(self, execution_id: str) -> str | None:
+        """Say that somebody is going to wait for an execution that is about to be written.
+
+        Returns:
+            the channel that is to be told of its end; None where asking does better.
+        """
+        if len(self._waiting) >= _FEW or not self._listener.begin():
+            return None
+        with self._lock:
+            # Written by now: told before anybody could wait for it, or after.
+            if self._listener.healthy and len(self._untold) < _BATCH:
+                self._untold.add(execution_id)
+        return self._listener.channel
 
     def wait(self, execution_id: str, timeout: float | None) -> Execution:
         """Block until the execution has ended.
@@ -64,6 +96,7 @@ class Watcher:
         """End the thread; whoever still waits then waits to its own timeout."""
         self._closed = True
         self._nudge.set()
+        self._listener.close()
         self._give_up(StoreUnavailable("", "the client was closed while somebody waited"))
         if self._thread is not None:
             self._thread.join(timeout=5)
@@ -89,16 +122,38 @@ class Watcher:
                 futures.remove(future)
             if not futures:
                 self._waiting.pop(execution_id, None)
+                self._untold.discard(execution_id)
+
+    def _told(self, execution_id: str) -> None:
+        """The database told of an end."""
+        with self._lock:
+            self._untold.discard(execution_id)
+            awaited = execution_id in self._waiting
+        if awaited:
+            self._nudge.set()
+
+    def _ask_for_all(self) -> None:
+        """What was to be told may have been lost."""
+        with self._lock:
+            self._untold.clear()
+        self._nudge.set()
 
     def _run(self) -> None:
-        pause = _SHORTEST
+        pause, all_at = _SHORTEST, math.inf
         while not self._closed:
+            now = time.monotonic()
             with self._lock:
-                wanted = list(self._waiting)
+                wanted = [it for it in self._waiting if it not in self._untold]
+                untold = [it for it in self._waiting if it in self._untold]
+            all_at = min(all_at, now + _TOLD) if untold else math.inf
+            if untold and now >= all_at:
+                self._listener.begin()
+                wanted, all_at = wanted + untold, now + _TOLD
             if wanted and self._look(wanted):
                 pause = _SHORTEST
                 continue
-            if self._nudge.wait(pause if wanted else None):
+            longest = min(pause if wanted else math.inf, all_at - now)
+            if self._nudge.wait(None if longest == math.inf else longest):
                 self._nudge.clear()
                 pause = _SHORTEST
             else:
@@ -129,7 +184,20 @@ class Watcher:
         for execution_id, execution in found.items():
             with self._lock:
                 futures = self._waiting.pop(execution_id, [])
+                self._untold.discard(execution_id)
             for future in futures:
                 if future.set_running_or_notify_cancel():
                     future.set_result(execution)
         return bool(found)
+
+
+def _begin_after_fork(watcher: Watcher) -> None:
+    """A child process waits for nothing that its parent waits for, and on a line of its own."""
+    known = weakref.ref(watcher)
+
+    def begin() -> None:
+        found = known()
+        if found is not None:
+            found._begin()
+
+    os.register_at_fork(after_in_child=begin)

@@ -17,6 +17,9 @@ from polos.model.ports import StartRequest, WorkflowClient
 PayloadT = TypeVar("PayloadT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
+# Labels; the other texts of a start name something.
+_MAY_BE_EMPTY = ("session_id", "user_id")
+
 
 class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
     """A durable function; made by ``@workflow``.
@@ -98,14 +101,16 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             ConfigurationError: there is no client.
         """
         check_wait(timeout)
-        handle = await self.invoke(
+        handle = await asyncio.to_thread(
+            self._started,
             client,
             payload,
-            queue,
-            concurrency_key,
-            session_id,
-            user_id,
             initial_state,
+            awaited=True,
+            queue=queue,
+            concurrency_key=concurrency_key,
+            session_id=session_id,
+            user_id=user_id,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
         )
@@ -132,14 +137,15 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             result = order_workflow.run_sync(client, Order(id="a1"), timeout=60)
         """
         check_wait(timeout)
-        handle = self.start(
+        handle = self._started(
             client,
             payload,
-            queue,
-            concurrency_key,
-            session_id,
-            user_id,
             initial_state,
+            awaited=True,
+            queue=queue,
+            concurrency_key=concurrency_key,
+            session_id=session_id,
+            user_id=user_id,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
         )
@@ -217,26 +223,50 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
 
             handle = order_workflow.start(client, Order(id="a1"))
         """
-        asked = chosen_client(client, f"workflow {self.id!r}")
-        limit = asked.max_value_bytes
-        request = StartRequest(
-            workflow_id=self.id,
-            payload=self.encode_payload(payload, limit),
-            queue=check_text("queue", queue, empty=False) or self.queue,
-            priority=self.celery_options.get("priority"),
-            concurrency_key=check_text("concurrency_key", concurrency_key, empty=False),
-            session_id=check_text("session_id", session_id),
-            user_id=check_text("user_id", user_id),
-            idempotency_key=check_text("idempotency_key", idempotency_key, empty=False),
-            execution_id=check_text("execution_id", execution_id, empty=False),
-            initial_state=self.encode_state(initial_state, limit),
-            run_timeout_seconds=(
-                check_seconds("run_timeout_seconds", run_timeout_seconds) or self.timeout_seconds
-            ),
+        return self._started(
+            client,
+            payload,
+            initial_state,
+            run_timeout_seconds,
+            queue=queue,
+            concurrency_key=concurrency_key,
+            session_id=session_id,
+            user_id=user_id,
+            idempotency_key=idempotency_key,
+            execution_id=execution_id,
         )
-        return ExecutionHandle.of(asked.start(request), asked, self.result_type)
 
     def decode_result(self, data: bytes) -> ResultT_co:
         """A stored result, an instance of the annotated return type."""
         result: ResultT_co = decode_result(data, self.result_type)
         return result
+
+    def _started(
+        self,
+        client: WorkflowClient | None,
+        payload: Any,
+        initial_state: Any,
+        run_timeout_seconds: float | None = None,
+        *,
+        awaited: bool = False,
+        **texts: str | None,
+    ) -> ExecutionHandle[ResultT_co]:
+        asked = chosen_client(client, f"workflow {self.id!r}")
+        limit = asked.max_value_bytes
+        checked: dict[str, Any] = {
+            name: check_text(name, text, empty=name in _MAY_BE_EMPTY)
+            for name, text in texts.items()
+        }
+        request = StartRequest(
+            workflow_id=self.id,
+            payload=self.encode_payload(payload, limit),
+            queue=checked.pop("queue") or self.queue,
+            priority=self.celery_options.get("priority"),
+            initial_state=self.encode_state(initial_state, limit),
+            run_timeout_seconds=(
+                check_seconds("run_timeout_seconds", run_timeout_seconds) or self.timeout_seconds
+            ),
+            awaited=awaited,
+            **checked,
+        )
+        return ExecutionHandle.of(asked.start(request), asked, self.result_type)

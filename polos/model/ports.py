@@ -111,7 +111,11 @@ class WorkflowClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """One start of a workflow from outside; payload and state are encoded and validated."""
+    """One start of a workflow from outside; payload and state are encoded and validated.
+
+    Attributes:
+        awaited: whether the caller is going to wait for the end.
+    """
 
     workflow_id: str
     payload: bytes
@@ -128,6 +132,7 @@ class StartRequest:
     known_to_celery: bool = False
     dispatch: bool = True
     delay_seconds: float = 0.0
+    awaited: bool = False
 
 
 __all__ = [

@@ -115,7 +115,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class NewExecution:
-    """An execution that is about to be written, status ``queued``."""
+    """An execution that is about to be written, status ``queued``.
+
+    Attributes:
+        listener: the channel that is to hear of its end.
+    """
 
     id: ExecutionId
     workflow_id: str
@@ -137,6 +141,7 @@ class NewExecution:
     celery_options: bytes | None = None
     known_to_celery: bool = False
     delay_seconds: float = 0.0
+    listener: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

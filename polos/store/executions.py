@@ -35,6 +35,7 @@ from polos.model.records import (
 from polos.model.states import CLAIM, ENDED, Status, Transition
 from polos.store.clock import now_micros
 from polos.store.database import Database
+from polos.store.listening import told
 from polos.store.prebuilt import Prebuilt
 from polos.store.rows import begun, execution_of, new_values
 from polos.store.schema import executions as table
@@ -76,6 +77,8 @@ def change(
         again = case((table.c.known_to_celery, now_micros() + REDISPATCH_AFTER), else_=null())
         fixed |= {"finished_at": now_micros(), "dispatch_at": again, "wake_at": null()}
         fixed |= {"unannounced": table.c.known_to_celery, "dispatches": 0}
+        # In a SET: so no statement that ends an execution can forget it.
+        fixed["listener"] = told(table.c.listener, table.c.id)
     if target is Status.QUEUED:
         fixed |= {
             "dispatch_at": now_micros() + REDISPATCH_AFTER,

@@ -206,6 +206,7 @@ def new_values(new: NewExecution, *, parent_waits: bool = False) -> dict[str, An
         "root_workflow_id": new.root_workflow_id,
         "celery_options": new.celery_options,
         "known_to_celery": new.known_to_celery,
+        "listener": new.listener,
         "run_timeout": None if new.run_timeout_seconds is None else micros(new.run_timeout_seconds),
     }
 

@@ -24,7 +24,7 @@ from sqlalchemy.dialects import mysql
 
 from polos.model.states import ENDED, Status
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 
 metadata = MetaData()
 
@@ -110,6 +110,8 @@ executions = Table(
     Column("lease_accountable", Boolean, nullable=False, server_default=true()),
     # The steps that a suspect is in, as a JSON list.
     Column("lease_steps", Text),
+    # The PostgreSQL channel on which somebody waits for the end.
+    Column("listener", Key),
     CheckConstraint(f"status IN ({_all})", name="polos_ck_status"),
     CheckConstraint(
         f"({_ended} AND finished_at IS NOT NULL) OR (NOT {_ended} AND finished_at IS NULL)",

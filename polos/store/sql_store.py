@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, select
@@ -32,6 +33,7 @@ from polos.store import (
     checkpoints,
     children,
     executions,
+    listening,
     outcomes,
     recovery,
     sweeping,
@@ -40,6 +42,7 @@ from polos.store import (
 )
 from polos.store.clock import now_micros
 from polos.store.database import Database
+from polos.store.listening import Line
 from polos.store.migrate import ensure_schema
 from polos.store.schema import executions as table
 
@@ -121,6 +124,19 @@ class SqlStore:
     def ended(self, execution_ids: Sequence[str]) -> dict[str, Execution]:
         """Those of the given that have ended."""
         return executions.ended(self.database, self.project_id, execution_ids)
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether the database can notify somebody of an end."""
+        return self.database.dialect == "postgresql"
+
+    def listen(self, channel: str) -> AbstractContextManager[Line]:
+        """A line to a channel, on a connection of its own."""
+        return listening.listen(self.database, channel)
+
+    def notify(self, channel: str, text: str) -> None:
+        """Send a text to a channel."""
+        listening.notify(self.database, channel, text)
 
     def claim(
         self,
