@@ -159,4 +159,31 @@ PYWORKFLOW_LOCAL = Contestant(
     parts=(RATE, DEEP),
 )
 
-ALL = (POLOS, DBOS, DBOS_QUEUE, ABSURD, PYWORKFLOW, PYWORKFLOW_LOCAL, CELERY)
+_RESTATE = Environment(
+    "restate",
+    ("restate-sdk==1.3.0", "hypercorn==0.18.0"),
+    node=("@restatedev/restate-server@1.7.12",),
+)
+RESTATE = Contestant(
+    "restate",
+    "restate_peer.py",
+    "one restate-server with its defaults (own log, fsync on) beside the service processes, "
+    "which Hypercorn serves; PostgreSQL and Redis are not used",
+    lambda processes: ((str(PEERS / "restate_peer.py"), "worker", str(processes)),),
+    _RESTATE,
+    env={"CONTEST_RESTATE_SERVER": str(_RESTATE.node_binaries / "restate-server")},
+)
+
+PREFECT = Contestant(
+    "prefect",
+    "prefect_peer.py",
+    "a flow of tasks in the client's process, its server on the same PostgreSQL; results of "
+    "tasks are not kept, as is its default; one at a time only",
+    lambda _: ((str(PEERS / "prefect_peer.py"), "worker"),),
+    Environment("prefect", ("prefect==3.9.1",)),
+    prepare=True,
+    ready="Check out the dashboard",
+    parts=(),
+)
+
+ALL = (POLOS, DBOS, DBOS_QUEUE, ABSURD, PYWORKFLOW, PYWORKFLOW_LOCAL, CELERY, RESTATE, PREFECT)
