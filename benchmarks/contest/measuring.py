@@ -9,7 +9,6 @@ from benchmarks.contest.arena import Arena, Turn
 from benchmarks.contest.contestants import RATE, WAITS, Contestant
 from benchmarks.counters import PostgresCounts, RedisCounts, difference, per_execution
 
-STEPS = (10, 100)
 Samples = dict[str, list[float]]
 
 
@@ -125,7 +124,7 @@ def _counted(arena: Arena, contestant: Contestant, count: int, sizes: Sizes) -> 
 def _latencies(turn: Turn, sizes: Sizes) -> Samples:
     turn.client.call("latency", steps=10, count=3, budget=sizes.budget)
     found = {}
-    for steps in STEPS:
+    for steps in turn.contestant.steps:
         answer = turn.client.call("latency", steps=steps, count=sizes.samples, budget=sizes.budget)
         found[f"latency_{steps}"] = answer["samples"]
     return found

@@ -1,23 +1,25 @@
-"""Prefect: a flow of tasks run in the client's process, its server on PostgreSQL."""
+"""Prefect: a flow of tasks run in the client's process, its server on its own SQLite.
+
+Prefect's tables in PostgreSQL need the extension pg_trgm, which the bundled server lacks.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.request import urlopen
 
-from protocol import DATABASE, LEDGER, noop, serve
+from protocol import LEDGER, noop, serve
 
 HOST = "127.0.0.1"
 ADDRESS = Path(f"{LEDGER}.address")
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 
 os.environ |= {
-    "PREFECT_SERVER_DATABASE_CONNECTION_URL": DATABASE.replace(
-        "postgresql://", "postgresql+asyncpg://"
-    ),
+    "PREFECT_HOME": f"{LEDGER}.prefect",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_LEVEL": "ERROR",
@@ -35,9 +37,24 @@ def start_server() -> None:
     os.execv(PREFECT, [PREFECT, "server", "start", "--host", HOST, "--port", port])
 
 
+def wait_for_server(address: str) -> None:
+    """Its banner comes before it answers."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            urlopen(f"{address}/health", timeout=5).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
 class PrefectDriver:
     def __init__(self) -> None:
-        os.environ["PREFECT_API_URL"] = ADDRESS.read_text()
+        address = ADDRESS.read_text()
+        wait_for_server(address)
+        os.environ["PREFECT_API_URL"] = address
         from prefect import flow, task  # once it is known where the server is
 
         @task
@@ -67,8 +84,6 @@ class PrefectDriver:
 
 if __name__ == "__main__":
     match sys.argv[1]:
-        case "prepare":
-            subprocess.run([PREFECT, "server", "database", "upgrade", "-y"], check=True)
         case "worker":
             start_server()
         case "driver":
