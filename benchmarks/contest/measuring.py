@@ -95,7 +95,7 @@ def deep(turn: Turn, sizes: Sizes) -> Samples:
 
 
 def counts(arena: Arena, contestant: Contestant, sizes: Sizes) -> dict[str, float]:
-    """What the servers counted for one queued execution of 10 steps.
+    """What the servers counted for one queued execution of 10 steps, and the workers' CPU time.
 
     Two turns, one with more executions: the difference has no start-up in it.
     """
@@ -115,7 +115,9 @@ def _counted(arena: Arena, contestant: Contestant, count: int, sizes: Sizes) -> 
             _held(turn, 10, count)
             turn.wait_for(mark, count * each, 5 * sizes.budget)
             messages = difference(before, redis.now())
-        return postgres.after_exit() | {f"redis {name}": n for name, n in messages.items()}
+            used = {"cpu microseconds": round(1e6 * turn.cpu())}
+        redis_counts = {f"redis {name}": n for name, n in messages.items()}
+        return postgres.after_exit() | redis_counts | used
     finally:
         postgres.close()
         redis.close()
