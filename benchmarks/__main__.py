@@ -32,7 +32,9 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--smoke", action="store_true", help="tiny sizes: does it run?")
-    parser.add_argument("--only", default="", help="contestants, separated by commas")
+    parser.add_argument(
+        "--only", default="", help="the first words of contestants, separated by commas"
+    )
     parser.add_argument("--results", type=Path, help="the folder for tables and figures")
     given = parser.parse_args()
     if unknown := set(given.scenes) - set(names):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 import psycopg
 from psycopg import sql
 from redis import Redis
@@ -235,6 +236,13 @@ class Turn:
     def release(self) -> None:
         """Let them go on."""
         self._signal(signal.SIGCONT)
+
+    def cpu(self) -> float:
+        """Seconds of processor time that the workers and their children have used."""
+        processes = [psutil.Process(worker.pid) for worker in self._workers]
+        children = [child for process in processes for child in process.children(recursive=True)]
+        times = [process.cpu_times() for process in (*processes, *children)]
+        return sum(used.user + used.system for used in times)
 
     def wait_for(self, what: str, count: int, budget: float) -> int:
         """Wait until it was done so often, or the budget is spent; how often it was."""

@@ -31,6 +31,7 @@ class Contestant:
         ready: what a worker says when it takes work.
         parts: what it is measured in, besides latencies.
         progress: what it marks when work is done, and how many of those are one workflow.
+        steps: of the workflows that are run one at a time.
         idle_workers: whether workers take part when its client runs one workflow at a time.
     """
 
@@ -44,6 +45,7 @@ class Contestant:
     ready: str = " ready."
     parts: tuple[str, ...] = (RATE, DEEP, WAITS)
     progress: tuple[str, int] = ("end", 1)
+    steps: tuple[int, ...] = (10, 100)
     idle_workers: bool = True
 
     @property
@@ -159,4 +161,31 @@ PYWORKFLOW_LOCAL = Contestant(
     parts=(RATE, DEEP),
 )
 
-ALL = (POLOS, DBOS, DBOS_QUEUE, ABSURD, PYWORKFLOW, PYWORKFLOW_LOCAL, CELERY)
+_RESTATE = Environment(
+    "restate",
+    ("restate-sdk==1.3.0", "hypercorn==0.18.0"),
+    node=("@restatedev/restate-server@1.7.12",),
+)
+RESTATE = Contestant(
+    "restate",
+    "restate_peer.py",
+    "one restate-server with its defaults (own log, fsync on) beside the service processes, "
+    "which Hypercorn serves; PostgreSQL and Redis are not used",
+    lambda processes: ((str(PEERS / "restate_peer.py"), "worker", str(processes)),),
+    _RESTATE,
+    env={"CONTEST_RESTATE_SERVER": str(_RESTATE.node_binaries / "restate-server")},
+)
+
+PREFECT = Contestant(
+    "prefect",
+    "prefect_peer.py",
+    "a flow of tasks in the client's process, its server on SQLite (the bundled PostgreSQL "
+    "lacks pg_trgm); results of tasks are not kept, as is its default; one at a time only",
+    lambda _: ((str(PEERS / "prefect_peer.py"), "worker"),),
+    Environment("prefect", ("prefect==3.9.1",)),
+    ready="Check out the dashboard",
+    steps=(10,),
+    parts=(),
+)
+
+ALL = (POLOS, DBOS, DBOS_QUEUE, ABSURD, PYWORKFLOW, PYWORKFLOW_LOCAL, CELERY, RESTATE, PREFECT)

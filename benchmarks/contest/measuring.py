@@ -9,7 +9,6 @@ from benchmarks.contest.arena import Arena, Turn
 from benchmarks.contest.contestants import RATE, WAITS, Contestant
 from benchmarks.counters import PostgresCounts, RedisCounts, difference, per_execution
 
-STEPS = (10, 100)
 Samples = dict[str, list[float]]
 
 
@@ -96,7 +95,7 @@ def deep(turn: Turn, sizes: Sizes) -> Samples:
 
 
 def counts(arena: Arena, contestant: Contestant, sizes: Sizes) -> dict[str, float]:
-    """What the servers counted for one queued execution of 10 steps.
+    """What the servers counted for one queued execution of 10 steps, and the workers' CPU time.
 
     Two turns, one with more executions: the difference has no start-up in it.
     """
@@ -116,7 +115,9 @@ def _counted(arena: Arena, contestant: Contestant, count: int, sizes: Sizes) -> 
             _held(turn, 10, count)
             turn.wait_for(mark, count * each, 5 * sizes.budget)
             messages = difference(before, redis.now())
-        return postgres.after_exit() | {f"redis {name}": n for name, n in messages.items()}
+            used = {"cpu microseconds": round(1e6 * turn.cpu())}
+        redis_counts = {f"redis {name}": n for name, n in messages.items()}
+        return postgres.after_exit() | redis_counts | used
     finally:
         postgres.close()
         redis.close()
@@ -125,7 +126,7 @@ def _counted(arena: Arena, contestant: Contestant, count: int, sizes: Sizes) -> 
 def _latencies(turn: Turn, sizes: Sizes) -> Samples:
     turn.client.call("latency", steps=10, count=3, budget=sizes.budget)
     found = {}
-    for steps in STEPS:
+    for steps in turn.contestant.steps:
         answer = turn.client.call("latency", steps=steps, count=sizes.samples, budget=sizes.budget)
         found[f"latency_{steps}"] = answer["samples"]
     return found

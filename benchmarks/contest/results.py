@@ -191,8 +191,15 @@ def counts_table(counted: Mapping[str, Mapping[str, float]]) -> str:
         "redis commands": "Redis commands",
         "redis lpush": "messages (LPUSH)",
     }
-    rows = [[name, *(float(x.get(key, 0)) for key in shown)] for name, x in counted.items()]
-    return report.table(["", *shown.values()], rows)
+    rows = [
+        [
+            name,
+            *(float(x.get(key, 0)) for key in shown),
+            x.get("cpu microseconds", 0) / 1000,
+        ]
+        for name, x in counted.items()
+    ]
+    return report.table(["", *shown.values(), "CPU time of the workers, ms"], rows)
 
 
 def panels(found: Mapping[str, Figures], floor: Figures) -> list[Panel]:

@@ -91,7 +91,8 @@ def present(options: Options) -> tuple[list[Contestant], dict[str, str]]:
     """Who takes part, installed, and who can't be installed, with the reason."""
     if options.smoke:
         return [POLOS, CELERY.in_this_environment()], {}
-    wanted = [c for c in ALL if not options.only or c.name in (*options.only, POLOS.name)]
+    first_words = (POLOS.name, *options.only)
+    wanted = [c for c in ALL if not options.only or c.name.startswith(first_words)]
     environments = {c.environment.name: c.environment for c in wanted if c.environment}
     missing = make_all(list(environments.values()))
     here = [c for c in wanted if c.environment is None or c.environment.name not in missing]

@@ -17,6 +17,8 @@ _AWAITED = ("Awaitable", "Coroutine", "Future", "Task")
 
 def check_function(key: str, function: Any) -> None:
     """Raise TypeError unless a step can call ``function``."""
+    if type(function) is types.FunctionType:
+        return
     if inspect.isawaitable(function):
         if inspect.iscoroutine(function):
             function.close()  # else Python warns that nobody awaited it
@@ -50,8 +52,9 @@ def check_timeout(key: str, function: Any, timeout: float | None) -> None:
 
 def is_async(function: Any) -> bool:
     """Whether it is an ``async def``, or an object whose call is one."""
-    if isinstance(function, types.FunctionType):
-        return inspect.iscoroutinefunction(function)
+    if type(function) is types.FunctionType and not function.__dict__:
+        # Nothing marks or wraps it: this is what inspect comes to after many calls.
+        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004
     )

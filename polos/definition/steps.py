@@ -21,6 +21,9 @@ from polos.model.retry import Errors, RetryPolicy
 
 T = TypeVar("T")
 
+# What nearly all steps are called with, looked at once.
+_DEFAULTS = (2, 1.0, 10.0, None, (), None, 0.0)
+_POLICY = RetryPolicy(*_DEFAULTS)
 _LONGEST_WAIT = 36_525 * 86_400  # seconds
 
 
@@ -124,15 +127,18 @@ class Steps(ChildSteps):
         check_key(key)
         check_function(key, func)
         check_timeout(key, func, timeout)
-        policy = RetryPolicy(
-            max_retries=max_retries,
-            base_delay=base_delay,
-            max_delay=max_delay,
-            retry_on=None if retry_on is None else error_types("retry_on", retry_on),
-            no_retry_on=error_types("no_retry_on", no_retry_on),
-            timeout=timeout,
-            jitter=jitter,
-        )
+        policy = _POLICY
+        given = (max_retries, base_delay, max_delay, retry_on, no_retry_on, timeout, jitter)
+        if given != _DEFAULTS:
+            policy = RetryPolicy(
+                max_retries=max_retries,
+                base_delay=base_delay,
+                max_delay=max_delay,
+                retry_on=None if retry_on is None else error_types("retry_on", retry_on),
+                no_retry_on=error_types("no_retry_on", no_retry_on),
+                timeout=timeout,
+                jitter=jitter,
+            )
         request = StepRequest(key, func, args, kwargs, policy, is_async(func))
         return await self._effects.run(request)
 

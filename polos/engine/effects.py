@@ -35,6 +35,8 @@ from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.step")
 
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, dict, tuple})
+
 
 class AttemptEffects:
     """The ``Effects`` of one attempt.
@@ -246,7 +248,7 @@ class AttemptEffects:
             attempt.begin(key)
             return await function()
         returned = await self._branches.call(partial(_begun, attempt, key, function))
-        return await returned if inspect.isawaitable(returned) else returned
+        return await returned if _may_be_awaited(returned) else returned
 
     async def _back_off(
         self, key: str, delay: float, failed: int, started: Micros, error: Failure | None
@@ -288,3 +290,8 @@ class AttemptEffects:
 def _begun(attempt: Attempt, key: str, function: Callable[[], Any]) -> Any:
     attempt.begin(key)
     return function()
+
+
+def _may_be_awaited(returned: Any) -> bool:
+    # Values of these types are none, and inspect looks long before it says so.
+    return type(returned) not in _PLAIN and inspect.isawaitable(returned)
