@@ -91,7 +91,7 @@ class Runner:
         """
         workflow = self._registry.require(workflow_id)
         try:
-            with self._company.member() as place:
+            with self._company.member() as place, self._store.one_connection():
                 found = self._claim(execution_id, workflow_id, owner, place)
                 if found is None:
                     log.info("execution=%s workflow=%s: nothing to do", execution_id, workflow_id)

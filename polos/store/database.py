@@ -5,27 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import random
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Executable, create_engine, event, make_url
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    InterfaceError,
-    NoSuchModuleError,
-    OperationalError,
-)
+from sqlalchemy import Connection, Executable
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import PoolProxiedConnection
 
-from polos.errors import ConfigurationError, StoreUnavailable
-from polos.model.settings import find_home
+from polos.errors import StoreUnavailable
+from polos.store.connecting import begin_words, embedded_url, make_engine, parsed
 from polos.store.prebuilt import Prebuilt, Transaction, transaction, wrapped
 
 T = TypeVar("T")
@@ -39,7 +32,24 @@ _RETRIED_STATES = frozenset({"40001", "40P01"})
 _AWAY_STATES = ("08", "53", "57P")
 _RETRIED_CODES = frozenset({1205, 1213})
 _TRIES = 8
-_BUSY_SECONDS = 30
+
+
+class _Here(threading.local):
+    """What this thread keeps.
+
+    Attributes:
+        keeps: whether it keeps its connection from one statement to the next.
+        connection: that connection, as soon as there is one.
+    """
+
+    keeps = False
+    connection: Connection | None = None
+
+    def let_go(self) -> None:
+        """Give the connection back."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
 
 
 class Database:
@@ -56,9 +66,10 @@ class Database:
 
     def __init__(self, url: str = "", *, synchronous: str = "FULL", connections: int = 4) -> None:
         self.embedded = not url
-        self._url = _parsed(url or embedded_url())
-        self.engine = _engine(self._url, synchronous, connections)
-        _forget_after_fork(self.engine)
+        self._url = parsed(url or embedded_url())
+        self.engine = make_engine(self._url, synchronous, connections)
+        self._here = _Here()
+        _forget_after_fork(self)
         self._single = self.engine.execution_options(polos_single_statement=True)
 
     @property
@@ -86,10 +97,32 @@ class Database:
         """Run ``work`` in one transaction; it may be called again after a deadlock."""
 
         def once() -> T:
-            with self.engine.begin() as connection:
-                return work(connection)
+            kept = self._kept()
+            if kept is None:
+                with self.engine.begin() as connection:
+                    return work(connection)
+            with self._minding(kept), kept.begin():
+                return work(kept)
 
         return self._retried(once)
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep one connection for what this thread asks for while the block lasts.
+
+        To take one for each statement and to give it back costs as much as all else that is done
+        here for that statement.
+        """
+        here = self._here
+        if here.keeps:
+            yield
+            return
+        here.keeps = True
+        try:
+            yield
+        finally:
+            here.keeps = False
+            here.let_go()
 
     def driven(self, work: Callable[[Transaction], T]) -> T:
         """The same for prebuilt statements only, without SQLAlchemy's share of the time."""
@@ -97,22 +130,39 @@ class Database:
         def once() -> T:
             with (
                 self._driver() as connection,
-                transaction(self.engine.dialect, connection, _begin(self.dialect)) as begun,
+                transaction(self.engine.dialect, connection, begin_words(self.dialect)) as begun,
             ):
                 return work(begun)
 
         return self._retried(once)
+
+    def forget(self) -> None:
+        """Let go of connections that are another process's, without closing them."""
+        self._here.connection = None
+        self.engine.dispose(close=False)
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
     def _drive(self, statement: Prebuilt, parameters: Any) -> Rows:
-        with self._driver() as connection:
-            return statement.run(self.engine.dialect, connection, parameters)
+        kept = self._kept()
+        if kept is None:
+            with self._driver() as connection:
+                return statement.run(self.engine.dialect, connection, parameters)
+        try:
+            return statement.run(self.engine.dialect, kept.connection, parameters)
+        except DBAPIError as error:
+            self._mind(kept, error)
+            raise
 
     @contextmanager
     def _driver(self) -> Iterator[PoolProxiedConnection]:
+        kept = self._kept()
+        if kept is not None:
+            with self._minding(kept):
+                yield kept.connection
+            return
         connection = self._connected()
         try:
             yield connection
@@ -124,6 +174,26 @@ class Database:
             raise
         finally:
             connection.close()
+
+    def _kept(self) -> Connection | None:
+        here = self._here
+        if here.keeps and here.connection is None:
+            here.connection = self.engine.connect()
+        return here.connection
+
+    @contextmanager
+    def _minding(self, kept: Connection) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            self._mind(kept, error)
+            raise
+
+    def _mind(self, kept: Connection, error: DBAPIError) -> None:
+        if error.connection_invalidated:
+            kept.invalidate(error)
+            self._here.let_go()
+            self.engine.dispose()
 
     def _connected(self) -> PoolProxiedConnection:
         dialect = self.engine.dialect
@@ -156,99 +226,16 @@ class Database:
         raise AssertionError("unreachable")
 
 
-def _forget_after_fork(engine: Engine) -> None:
+def _forget_after_fork(database: Database) -> None:
     """A child process must not share its parent's connections, whoever forks."""
-    known = weakref.ref(engine)
+    known = weakref.ref(database)
 
     def forget() -> None:
         found = known()
         if found is not None:
-            found.dispose(close=False)
+            found.forget()
 
     os.register_at_fork(after_in_child=forget)
-
-
-def embedded_url() -> str:
-    """The URL of the SQLite database in ``.polos/``."""
-    return f"sqlite:///{find_home() / 'polos.db'}"
-
-
-def _parsed(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError(
-            "POLOS_DATABASE_URL is no database URL; it looks like "
-            "postgresql+psycopg://user:password@host/name or sqlite:///file"
-        ) from None
-    if parsed.drivername == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername in {"mysql", "mariadb"}:
-        return parsed.set(drivername=f"{parsed.drivername}+pymysql")
-    return parsed
-
-
-def _engine(url: URL, synchronous: str, connections: int) -> Engine:
-    # Payloads must not reach tracebacks by way of a statement's parameters.
-    options: dict[str, Any] = {
-        "pool_size": connections,
-        "max_overflow": -1,
-        "hide_parameters": True,
-        # Single statements commit by themselves; a transaction begins in words of its own.
-        "isolation_level": "AUTOCOMMIT",
-        # Nothing is left open when a connection is given back.
-        "pool_reset_on_return": None,
-    }
-    backend = url.get_backend_name()
-    if backend == "sqlite":
-        options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
-        _make_folder(url)
-    elif backend == "postgresql" and "connect_timeout" not in url.query:
-        options["connect_args"] = {"connect_timeout": 5}
-    try:
-        engine = create_engine(url, **options)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        extra = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}.get(backend)
-        hint = f"; pip install 'polos[{extra}]'" if extra else ""
-        raise ConfigurationError(f"no driver for {url.drivername}: {error}{hint}") from error
-    if backend == "sqlite":
-        _prepare_sqlite(engine, synchronous)
-    _begin_in_words(engine, _begin(backend))
-    return engine
-
-
-def _begin(backend: str) -> str:
-    return "BEGIN IMMEDIATE" if backend == "sqlite" else "BEGIN"
-
-
-def _make_folder(url: URL) -> None:
-    if url.database in {None, "", ":memory:"}:
-        raise ConfigurationError(
-            "an SQLite database in memory is seen by one connection only; name a file, such as "
-            "sqlite:///polos.db"
-        )
-    try:
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnavailable(url.render_as_string(), str(error)) from error
-
-
-def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
-    @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: object) -> None:
-        # pysqlite's own BEGIN comes late and is deferred: read-then-write updates get lost.
-        connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
-        connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin_in_words(engine: Engine, words: str) -> None:
-    @event.listens_for(engine, "begin")
-    def _begun(connection: Connection) -> None:
-        if not connection.get_execution_options().get("polos_single_statement"):
-            connection.exec_driver_sql(words)
 
 
 def _is_conflict(error: DBAPIError) -> bool:

@@ -109,6 +109,10 @@ class SqlStore:
         """Close all connections."""
         self.database.close()
 
+    def one_connection(self) -> AbstractContextManager[None]:
+        """Keep one connection for all that this thread asks for while the block lasts."""
+        return self.database.keeping()
+
     def start(self, execution: NewExecution) -> tuple[Execution, bool]:
         """Write an execution; with a taken idempotency key, give the one that has it and False."""
         return executions.start(self.database, execution)

@@ -1,0 +1,111 @@
+"""Engines: which database an URL names, and how each connection to it is set up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from polos.errors import ConfigurationError, StoreUnavailable
+from polos.model.settings import find_home
+
+_BUSY_SECONDS = 30
+
+
+def embedded_url() -> str:
+    """The URL of the SQLite database in ``.polos/``."""
+    return f"sqlite:///{find_home() / 'polos.db'}"
+
+
+def parsed(url: str) -> URL:
+    """An URL with the driver that Polos uses; raises ConfigurationError."""
+    try:
+        found = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(
+            "POLOS_DATABASE_URL is no database URL; it looks like "
+            "postgresql+psycopg://user:password@host/name or sqlite:///file"
+        ) from None
+    if found.drivername == "postgresql":
+        return found.set(drivername="postgresql+psycopg")
+    if found.drivername in {"mysql", "mariadb"}:
+        return found.set(drivername=f"{found.drivername}+pymysql")
+    return found
+
+
+def make_engine(url: URL, synchronous: str, connections: int) -> Engine:
+    """The engine of an URL.
+
+    Args:
+        url: as ``parsed`` gives it.
+        synchronous: SQLite's ``PRAGMA synchronous``.
+        connections: how many are kept.
+
+    Raises:
+        ConfigurationError: there is no driver for it.
+        StoreUnavailable: the folder of its file can't be made.
+    """
+    # Payloads must not reach tracebacks by way of a statement's parameters.
+    options: dict[str, Any] = {
+        "pool_size": connections,
+        "max_overflow": -1,
+        "hide_parameters": True,
+        # Single statements commit by themselves; a transaction begins in words of its own.
+        "isolation_level": "AUTOCOMMIT",
+        # Nothing is left open when a connection is given back.
+        "pool_reset_on_return": None,
+    }
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
+        _make_folder(url)
+    elif backend == "postgresql" and "connect_timeout" not in url.query:
+        options["connect_args"] = {"connect_timeout": 5}
+    try:
+        engine = create_engine(url, **options)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        extra = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}.get(backend)
+        hint = f"; pip install 'polos[{extra}]'" if extra else ""
+        raise ConfigurationError(f"no driver for {url.drivername}: {error}{hint}") from error
+    if backend == "sqlite":
+        _prepare_sqlite(engine, synchronous)
+    _begin_in_words(engine, begin_words(backend))
+    return engine
+
+
+def begin_words(backend: str) -> str:
+    """What begins a transaction."""
+    return "BEGIN IMMEDIATE" if backend == "sqlite" else "BEGIN"
+
+
+def _make_folder(url: URL) -> None:
+    if url.database in {None, "", ":memory:"}:
+        raise ConfigurationError(
+            "an SQLite database in memory is seen by one connection only; name a file, such as "
+            "sqlite:///polos.db"
+        )
+    try:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(url.render_as_string(), str(error)) from error
+
+
+def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:
+        # pysqlite's own BEGIN comes late and is deferred: read-then-write updates get lost.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_in_words(engine: Engine, words: str) -> None:
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        if not connection.get_execution_options().get("polos_single_statement"):
+            connection.exec_driver_sql(words)
