@@ -17,7 +17,8 @@ from polos.store.database import Database
 from polos.store.schema import executions
 from polos.store.sql_store import SqlStore
 from tests.boundaries.traps import Boundaries, Fate, Side, Trap
-from tests.store.scenes import new, statements
+from tests.store.scenes import new
+from tests.support.statements import statements
 
 FULL = {
     "payload": b"\0\xff payload",
