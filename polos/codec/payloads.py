@@ -101,7 +101,7 @@ class _EnumsOnly(Types):
 
 
 def _fields(data: bytes) -> Any:
-    return parse(data, Unpacker(_EnumsOnly(Any), lenient=True).unpack)
+    return parse(data, lambda: Unpacker(_EnumsOnly(Any), lenient=True).unpack)
 
 
 def _member(name: Any, annotation: Any) -> Any:

@@ -20,19 +20,17 @@ from polos.codec.structures import (
 from polos.errors import CodecError
 
 _TAG_TEXT = f'"{TAG}"'
-_TAG_BYTES = _TAG_TEXT.encode()
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
 
 _plain = json.JSONDecoder()
 
 
-def has_tags(data: bytes) -> bool:
-    """Whether anything in it may be other than plain JSON."""
-    return _TAG_BYTES in bytes(data)
+def parse(data: bytes, hook: Callable[[], Callable[[Record], Any]] | None = None) -> Any:
+    """The JSON of the bytes, each object of it replaced by what the hook makes of it.
 
-
-def parse(data: bytes, hook: Callable[[Record], Any] | None = None) -> Any:
-    """The JSON of the bytes, each object of it replaced by what ``hook`` makes of it.
+    Args:
+        data: the bytes.
+        hook: gives that hook, where anything in the bytes may be other than plain JSON.
 
     Raises:
         CodecError: the data is damaged.
@@ -41,7 +39,7 @@ def parse(data: bytes, hook: Callable[[Record], Any] | None = None) -> Any:
         text = bytes(data).decode("utf-8", "surrogatepass")
         if hook is None or _TAG_TEXT not in text:
             return _plain.decode(text)
-        return json.JSONDecoder(object_hook=hook).decode(text)
+        return json.JSONDecoder(object_hook=hook()).decode(text)
     except RecursionError:
         raise CodecError("the kept value is nested too deeply to be read") from None
     except (TypeError, ValueError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 from polos.codec.classes import types_of
 from polos.codec.packing import STRICT, dump
 from polos.codec.refusal import Refused
-from polos.codec.unpacking import Unpacker, has_tags, parse
+from polos.codec.unpacking import Unpacker, parse
 from polos.errors import CodecError, ValueTooLarge
 
 MAX_VALUE_BYTES = 4 * 1024 * 1024
@@ -72,6 +72,4 @@ def decode(data: bytes, hint: Any = Any, *, lenient: bool = False) -> Any:
         >>> decode(b'{"$":"tuple","v":[1,2]}')
         (1, 2)
     """
-    if not has_tags(data):
-        return parse(data)
-    return parse(data, Unpacker(types_of(hint), lenient=lenient).unpack)
+    return parse(data, lambda: Unpacker(types_of(hint), lenient=lenient).unpack)
