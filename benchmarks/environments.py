@@ -45,9 +45,9 @@ class Environment:
         return self.folder / "bin" / "python"
 
     @property
-    def node_binaries(self) -> Path:
-        """Where npm puts programs."""
-        return self.folder / "node_modules" / ".bin"
+    def node_modules(self) -> Path:
+        """Where npm puts packages."""
+        return self.folder / "node_modules"
 
     @property
     def versions(self) -> str:

@@ -77,7 +77,7 @@ class Contestant:
 
 def _celery(app: str) -> Commands:
     """One worker with a prefork pool of so many processes, with Celery's own defaults."""
-    options = ("worker", "--loglevel=INFO", "--without-mingle")
+    options = ("worker", "--without-mingle")
     return lambda processes: (("-m", "celery", "-A", app, *options, f"--concurrency={processes}"),)
 
 
@@ -173,7 +173,7 @@ RESTATE = Contestant(
     "which Hypercorn serves; PostgreSQL and Redis are not used",
     lambda processes: ((str(PEERS / "restate_peer.py"), "worker", str(processes)),),
     _RESTATE,
-    env={"CONTEST_RESTATE_SERVER": str(_RESTATE.node_binaries / "restate-server")},
+    env={"CONTEST_NODE_MODULES": str(_RESTATE.node_modules)},
 )
 
 PREFECT = Contestant(

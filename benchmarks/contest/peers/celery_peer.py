@@ -6,6 +6,7 @@ import uuid
 
 from celery import Celery, chain
 from celery.result import AsyncResult
+from celery.signals import worker_ready
 from protocol import REDIS, mark, noop, serve
 
 app = Celery("celery_peer", broker=REDIS, backend=REDIS)
@@ -23,6 +24,11 @@ def edge(what: str, execution: str) -> int:
     mark(what, execution)
     mark("step", "-")
     return noop()
+
+
+@worker_ready.connect
+def say_ready(**_: object) -> None:
+    print("worker is ready.", flush=True)
 
 
 def workflow(steps: int) -> chain:

@@ -6,6 +6,8 @@ import asyncio
 import sys
 from typing import Any
 
+from celery.signals import worker_ready
+
 from benchmarks.contest.peers.protocol import mark, noop, serve
 from polos import ExecutionHandle, PolosClient, WorkflowContext, workflow
 from polos.model.settings import Settings
@@ -26,6 +28,11 @@ async def sleep(ctx: WorkflowContext, payload: dict[str, Any]) -> None:
     mark("sleep", ctx.execution_id)
     await ctx.step.wait_for("wait", seconds=payload["seconds"])
     mark("woke", ctx.execution_id)
+
+
+@worker_ready.connect
+def say_ready(**_: Any) -> None:
+    print("worker is ready.", flush=True)
 
 
 class PolosDriver:

@@ -22,7 +22,8 @@ from hypercorn.run import run
 from protocol import LEDGER, mark, noop, serve
 
 HOST = "127.0.0.1"
-SERVER = os.environ["CONTEST_RESTATE_SERVER"]
+# Not npm's wrapper: the binary itself, so that it can be made to die with its parent.
+[SERVER] = Path(os.environ["CONTEST_NODE_MODULES"]).glob("@restatedev/*/bin/restate-server")
 PORTS = Path(f"{LEDGER}.ports")
 _DIES_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 
