@@ -25,6 +25,7 @@ from polos.codec import plain
 from polos.definition.handle import value_of
 from polos.definition.registry import Registry, registry
 from polos.definition.workflow import Workflow
+from polos.engine.clock import StoreClock
 from polos.engine.company import Company
 from polos.engine.contact import Contact
 from polos.engine.keeper import Keeper
@@ -69,6 +70,8 @@ class Bound:
         self.company = Company(stopping=self.stopping)
         self._contact = Contact()
         self.slots = 0
+        # The database's time, as the sweep has read it last.
+        self.clock: StoreClock | None = None
         bound_app: Any = app
         bound_app.polos = self
         bound_app.steps["worker"].add(SweepStep)

@@ -16,7 +16,7 @@ from kombu.pools import ProducerPool
 
 from polos.binding.kept_options import message_options
 from polos.binding.message_templates import Templates
-from polos.binding.names import AHEAD_HEADER, HINT_HEADER, task_name
+from polos.binding.names import AHEAD_HEADER, DUE_HEADER, HINT_HEADER, task_name
 from polos.errors import CodecError
 from polos.model.records import Hint
 
@@ -146,7 +146,11 @@ class CeleryDispatcher:
                 producer,
                 name,
                 message,
-                headers={HINT_HEADER: True, AHEAD_HEADER: hint.countdown},
+                headers={
+                    HINT_HEADER: True,
+                    AHEAD_HEADER: hint.countdown,
+                    DUE_HEADER: hint.due_at,
+                },
                 retry=True,
                 retry_policy=_ONE_RETRY,
                 **route,

@@ -7,6 +7,8 @@ PREFIX = "polos."
 HINT_HEADER = "polos_hint"
 # The seconds from when a hint is sent until it is due, for workers whose clock is another one.
 AHEAD_HEADER = "polos_ahead"
+# The same moment by the database's clock, for workers that have read it.
+DUE_HEADER = "polos_due"
 
 
 def task_name(workflow_id: str) -> str:

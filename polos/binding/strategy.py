@@ -18,23 +18,29 @@ from celery.worker import strategy as celery_strategy
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from polos.binding.message_check import BadMessage, check_message
-from polos.binding.names import AHEAD_HEADER, HINT_HEADER
+from polos.binding.names import AHEAD_HEADER, DUE_HEADER, HINT_HEADER
+from polos.engine.clock import StoreClock
+from polos.model.records import Micros
 
 log = logging.getLogger("polos.worker")
 
 # Hints are sent 30 s ahead by default; no message of ours is held for longer than this.
 _FARTHEST = 3600.0
+# Who comes so much early claims in time, and waits for the moment itself; in seconds.
+_LEAD = 0.01
 
 
 def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
     """The strategy of a workflow's task, as Celery wants it."""
+    # Earlier than this a claim is refused.
+    lead = min(_LEAD, app.polos.settings.wait_threshold_seconds)
     handle = celery_strategy.default(task, app, consumer, **options)
 
     def take_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> Any:
         try:
             check_message(message, body)
             if (message.headers or {}).get(HINT_HEADER):
-                time_by_own_clock(message.headers)
+                time_by_own_clock(message.headers, app.polos.clock, lead)
             return handle(message, body, ack, reject, callbacks)
         except (BadMessage, ContentDisallowed, DecodeError, InvalidTaskError) as error:
             id_ = (message.headers if body is None else body).get("id")
@@ -47,11 +53,22 @@ def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
     return take_message
 
 
-def time_by_own_clock(headers: dict[str, Any]) -> None:
-    """Make the ETA of a hint a moment of this process's clock."""
-    ahead = headers.get(AHEAD_HEADER)
+def time_by_own_clock(
+    headers: dict[str, Any], clock: StoreClock | None = None, lead: float = _LEAD
+) -> None:
+    """Make the ETA of a hint a moment of this process's clock.
+
+    Args:
+        headers: the message's, changed in place.
+        clock: the database's clock as this process has read it; without it, the time that the
+            message was on its way is not known.
+        lead: seconds by which it is to come early.
+    """
+    ahead, due = headers.get(AHEAD_HEADER), headers.get(DUE_HEADER)
     # Without it the hint is due now; one that is too early is dropped, and the sweep sends another.
     eta = None
     if isinstance(ahead, int | float) and 0 < ahead <= _FARTHEST:
-        eta = (datetime.now(UTC) + timedelta(seconds=ahead)).isoformat()
+        if clock is not None and isinstance(due, int):
+            ahead = min(ahead, clock.until(Micros(due)))
+        eta = (datetime.now(UTC) + timedelta(seconds=max(0.0, ahead - lead))).isoformat()
     headers |= {"eta": eta, "expires": None}

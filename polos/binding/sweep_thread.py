@@ -15,12 +15,16 @@ from celery.worker import state
 
 from polos.binding.idle_slots import SAMPLE_EVERY, IdleSlots
 from polos.binding.pool_watch import watch
+from polos.engine.clock import StoreClock
 from polos.engine.owner import is_stopped, process, this_process
 from polos.engine.sweeper import Sweeper
 from polos.errors import ConfigurationError, PolosError, SchemaError, StoreError, StoreUnavailable
 from polos.model.records import Failure, WorkerReport
 
 log = logging.getLogger("polos.sweep")
+
+# Two clocks drift apart by a few microseconds in that many seconds.
+_CLOCK_IS_GOOD_FOR = 60.0
 
 
 class SweepThread:
@@ -75,6 +79,7 @@ class SweepThread:
         while not self._stop.is_set():
             try:
                 self._introduce()
+                self._read_clock()
                 self._fail_limited()
                 self._sweeper.tick()
                 self._speak_for_children()
@@ -99,7 +104,6 @@ class SweepThread:
             self._speak_for_children()
             self._wake.wait(_LOOK_AGAIN)
             self._wake.clear()
-            self._wake.clear()
         if self._running():
             log.warning(
                 "steps still run %g s after this worker was told to end; other workers get their "
@@ -119,6 +123,11 @@ class SweepThread:
         found = {str(process(pid)): ids for pid, ids in self._in_pool().items()}
         own = self._bound.held()
         return found | ({str(this_process()): own} if own else {})
+
+    def _read_clock(self) -> None:
+        clock = self._bound.clock
+        if clock is None or time.monotonic() - clock.answered > _CLOCK_IS_GOOD_FOR:
+            self._bound.clock = StoreClock.of(self._bound.store)
 
     def _rest(self) -> None:
         end = time.monotonic() + self._sweeper.pause

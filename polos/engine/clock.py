@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from polos.model.records import SECOND, Micros
+from polos.store.sql_store import SqlStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,13 @@ class StoreClock:
     asked: float
     answered: float
     resolution: int
+
+    @classmethod
+    def of(cls, store: SqlStore) -> StoreClock:
+        """The clock of a store, read now."""
+        asked = time.monotonic()
+        read = store.now()
+        return cls(read, asked, time.monotonic(), store.resolution)
 
     def at_least(self) -> Micros:
         """The time is this, or a little later: has something come due?"""

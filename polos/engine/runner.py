@@ -28,6 +28,7 @@ from polos.model.records import (
     Execution,
     Failure,
     Hint,
+    Micros,
     Owner,
 )
 from polos.model.settings import Settings
@@ -190,7 +191,7 @@ class Runner:
         countdown = clock.until(outcome.wake_at)
         if countdown > self._settings.countdown_horizon:
             return ()
-        return (hint_for(execution, outcome.reason, countdown),)
+        return (hint_for(execution, outcome.reason, countdown, outcome.wake_at),)
 
     def _aborted(self, claimed: Claimed, cause: BaseException) -> Hop:
         execution = claimed.execution
@@ -250,7 +251,9 @@ class Runner:
         )
 
 
-def hint_for(execution: Execution, reason: str, countdown: float = 0.0) -> Hint:
+def hint_for(
+    execution: Execution, reason: str, countdown: float = 0.0, due_at: Micros | None = None
+) -> Hint:
     """The hint that sends an execution to a worker."""
     return Hint(
         execution.id,
@@ -260,4 +263,5 @@ def hint_for(execution: Execution, reason: str, countdown: float = 0.0) -> Hint:
         countdown,
         reason,
         execution.celery_options,
+        due_at,
     )

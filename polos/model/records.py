@@ -193,6 +193,7 @@ class Hint:
 
     Attributes:
         countdown: seconds until it is due.
+        due_at: when that is, where it has a countdown; on its way a hint may wait behind others.
         reason: for people who read it in Flower.
         celery_options: the kept options of the execution's first message, encoded.
     """
@@ -204,6 +205,7 @@ class Hint:
     countdown: float = 0.0
     reason: str = "start"
     celery_options: bytes | None = None
+    due_at: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ def make_engine(url: URL, synchronous: str, connections: int) -> Engine:
     options: dict[str, Any] = {
         "pool_size": connections,
         "max_overflow": -1,
+        # The one used last has its statements prepared and its server process awake.
+        "pool_use_lifo": True,
         "hide_parameters": True,
         # Single statements commit by themselves; a transaction begins in words of its own.
         "isolation_level": "AUTOCOMMIT",

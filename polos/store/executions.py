@@ -117,11 +117,9 @@ _by_idempotency = select(table).where(
     table.c.workflow_id == bindparam("workflow"),
     table.c.idempotency_key == bindparam("key"),
 )
-_ended = select(table).where(
-    table.c.id.in_(bindparam("ids", expanding=True)),
-    table.c.project_id == bindparam("project"),
-    table.c.status.in_(sorted(ENDED)),
-)
+_is_over = (table.c.project_id == bindparam("project"), one_of(ENDED))
+_ended = select(table).where(table.c.id.in_(bindparam("ids", expanding=True)), *_is_over)
+_one_ended = Prebuilt(select(table).where(table.c.id == bindparam("the_id"), *_is_over))
 _claim = Prebuilt(
     change(
         CLAIM,
@@ -193,7 +191,10 @@ def get(database: Database, project_id: str, execution_id: str) -> Execution | N
 
 def ended(database: Database, project_id: str, ids: Sequence[str]) -> dict[str, Execution]:
     """Those of the given executions that have ended."""
-    rows = database.run(_ended, {"ids": list(ids), "project": project_id})
+    if len(ids) == 1:
+        rows = database.run(_one_ended, {"the_id": ids[0], "project": project_id})
+    else:
+        rows = database.run(_ended, {"ids": list(ids), "project": project_id})
     return {row.id: execution_of(row) for row in rows}
 
 

@@ -214,4 +214,5 @@ def _park_behind(
     if parked.wake_at is None or wake < parked.wake_at:
         named = named | {"wake": wake}
     run_in(connection, _park, named | {"seen": locked.wakeups})
-    return (hint_of(locked, parked.reason, max(0, named["wake"] - locked.now) / SECOND),)
+    countdown = max(0, named["wake"] - locked.now) / SECOND
+    return (hint_of(locked, parked.reason, countdown, named["wake"]),)

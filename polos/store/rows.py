@@ -102,7 +102,7 @@ def begun(new: NewExecution, created_at: Micros, wake_at: Micros | None = None) 
     )
 
 
-def hint_of(row: Any, reason: str, countdown: float = 0.0) -> Hint:
+def hint_of(row: Any, reason: str, countdown: float = 0.0, due_at: Micros | None = None) -> Hint:
     """The hint for an execution of which at least the hint's columns were read."""
     return Hint(
         execution_id=ExecutionId(row.id),
@@ -112,6 +112,7 @@ def hint_of(row: Any, reason: str, countdown: float = 0.0) -> Hint:
         countdown=countdown,
         reason=reason,
         celery_options=row.celery_options,
+        due_at=due_at,
     )
 
 

@@ -73,7 +73,7 @@ _send_ahead = (
     update(table)
     .where(table.c.id.in_(_some(_to_send, _waiting, ~_near)))
     .values(dispatch_at=table.c.wake_at + SECOND)
-    .returning(*_hinted, (table.c.wake_at - now_micros()).label("ahead"))
+    .returning(*_hinted, table.c.wake_at, (table.c.wake_at - now_micros()).label("ahead"))
 )
 _in_queues = or_(
     bindparam("any_queue", type_=Boolean),
@@ -190,7 +190,9 @@ def send_ahead(
     """Hints with a countdown for the waits that end soon."""
     named = {"project": project_id, "early": micros(early), "most": most, **_reached(reach)}
     rows = database.run(_send_ahead, named)
-    return tuple(hint_of(row, "wait ends", max(0.0, row.ahead / SECOND)) for row in rows)
+    return tuple(
+        hint_of(row, "wait ends", max(0.0, row.ahead / SECOND), row.wake_at) for row in rows
+    )
 
 
 def redispatch(

@@ -169,7 +169,8 @@ def _hints(
         case _Effect.WAKE:
             return (hint_of(parent, reason),)
         case _Effect.SET_TIME:
-            return (hint_of(parent, reason, (parent.wake_after - parent.now) / SECOND),)
+            countdown = (parent.wake_after - parent.now) / SECOND
+            return (hint_of(parent, reason, countdown, parent.wake_after),)
         case _Effect.COUNT | _Effect.LEAVE_TIME:
             return ()
         case _:

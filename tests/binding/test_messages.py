@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from polos.binding.message_guard import guarded
-from polos.binding.names import AHEAD_HEADER, HINT_HEADER
+from polos.binding.names import AHEAD_HEADER, DUE_HEADER, HINT_HEADER
 from polos.binding.strategy import time_by_own_clock
+from polos.engine.clock import StoreClock
+from polos.model.records import SECOND, Micros
 
 
 @pytest.mark.parametrize("sent", [None, "2999-01-01T00:00:00+00:00", "1999-01-01T00:00:00+00:00"])
@@ -18,8 +21,28 @@ def test_a_hint_is_timed_by_the_receiver(sent: str | None) -> None:
     before = datetime.now(UTC)
     time_by_own_clock(headers)
     due = datetime.fromisoformat(headers["eta"])
-    assert before + timedelta(seconds=20) <= due <= datetime.now(UTC) + timedelta(seconds=20)
+    # A hundredth of a second early: who claims then waits for the moment itself.
+    ahead = timedelta(seconds=19.99)
+    assert before + ahead <= due <= datetime.now(UTC) + ahead
     assert headers["expires"] is None
+
+
+def test_a_hint_that_was_long_on_its_way_is_due_sooner() -> None:
+    read, now = Micros(10**15), time.monotonic()
+    clock = StoreClock(read, now, now, 1)
+    headers = {HINT_HEADER: True, AHEAD_HEADER: 20.0, DUE_HEADER: read + 5 * SECOND}
+    time_by_own_clock(headers, clock)
+    left = datetime.fromisoformat(headers["eta"]) - datetime.now(UTC)
+    assert timedelta(seconds=1) < left < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("due", [None, "soon", 10**20])
+def test_a_hint_is_never_due_later_than_it_said(due: Any) -> None:
+    now = time.monotonic()
+    headers = {HINT_HEADER: True, AHEAD_HEADER: 20.0, DUE_HEADER: due}
+    time_by_own_clock(headers, StoreClock(Micros(10**15), now, now, 1))
+    left = datetime.fromisoformat(headers["eta"]) - datetime.now(UTC)
+    assert timedelta(seconds=10) < left < timedelta(seconds=20)
 
 
 @pytest.mark.parametrize("ahead", [None, 0, -1, 1e9, float("nan"), "20", [20]])
