@@ -84,9 +84,15 @@ class Prebuilt:
             DBAPIError: as SQLAlchemy raises it.
         """
         driven = self._driven.get(dialect.name) or self._drive(dialect)
-        with _cursor(dialect, connection, driven.text) as cursor:
+        # Not by ``_cursor``: to enter and leave a generator is dear where all is this short.
+        cursor: Any = connection.cursor()
+        try:
             dialect.do_execute(cursor, driven.text, driven.arguments(values))
             return driven.rows(cursor)
+        except dialect.loaded_dbapi.Error as error:
+            raise _as_raised(error, dialect, connection, driven.text) from error
+        finally:
+            cursor.close()
 
     def _drive(self, dialect: Dialect) -> Driven:
         compiled: Any = self.statement.compile(dialect=dialect, column_keys=self._columns)
@@ -113,6 +119,10 @@ def _row(names: Sequence[str]) -> Callable[[Sequence[Any]], Any]:
     return make
 
 
+def _as_raised(error: Any, dialect: Dialect, connection: PoolProxiedConnection, text: str) -> Any:
+    return wrapped(error, dialect, text, gone=dialect.is_disconnect(error, connection, None))
+
+
 @contextmanager
 def _cursor(dialect: Dialect, connection: PoolProxiedConnection, text: str) -> Iterator[Any]:
     """A cursor whose errors are as SQLAlchemy raises them."""
@@ -120,8 +130,7 @@ def _cursor(dialect: Dialect, connection: PoolProxiedConnection, text: str) -> I
     try:
         yield cursor
     except dialect.loaded_dbapi.Error as error:
-        gone = dialect.is_disconnect(error, connection, None)
-        raise wrapped(error, dialect, text, gone=gone) from error
+        raise _as_raised(error, dialect, connection, text) from error
     finally:
         cursor.close()
 
