@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery.result import allow_join_result
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -26,6 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.nodeid.startswith(_ACCEPTANCE):
             item.add_marker(pytest.mark.acceptance)
     items.sort(key=lambda item: item.nodeid.startswith(_ACCEPTANCE))
+
+
+@pytest.fixture(autouse=True)
+def results_may_be_awaited() -> Iterator[None]:
+    """Celery forbids ``result.get()`` in a process in which a worker has once run in a thread."""
+    with allow_join_result():
+        yield
 
 
 class AcceptanceSerially(LoadScopeScheduling):

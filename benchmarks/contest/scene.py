@@ -40,7 +40,7 @@ class Contest:
             self._attempt(contestant, self.arena.prepare)
         for number in range(rounds):
             line(f"round {number + 1} of {rounds}; load {machine.load():.1f}")
-            self._measure_floors()
+            self._measure_floors(present)
             for contestant in turned(present, number):
                 self._attempt(contestant, self._round)
         line("deep queues, counts")
@@ -74,13 +74,14 @@ class Contest:
     def _count(self, contestant: Contestant) -> None:
         self.counted[contestant.name] = measuring.counts(self.arena, contestant, self.sizes)
 
-    def _measure_floors(self) -> None:
+    def _measure_floors(self, present: Sequence[Contestant]) -> None:
         with self.arena.postgres.fresh_database() as url:
             plain = url.replace("+psycopg", "")
             results.add(self.floors, floors.postgres(plain, self.sizes))
         results.add(self.floors, floors.sqlite(self.arena.folder, self.sizes))
-        if CELERY.name in self.rounds:
-            self._attempt(CELERY, self._tasks)
+        for contestant in present:
+            if contestant.name == CELERY.name:
+                self._attempt(contestant, self._tasks)
 
     def _tasks(self, contestant: Contestant) -> None:
         with self.arena.turn(contestant) as turn:
