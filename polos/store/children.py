@@ -33,10 +33,10 @@ from polos.store.database import Database
 from polos.store.executions import insert_executions, moments
 from polos.store.prebuilt import Prebuilt
 from polos.store.rows import (
+    begun,
     checkpoint_values,
     execution_of,
     new_values,
-    started_of,
     wait_values,
 )
 from polos.store.schema import checkpoints as checkpoints_table
@@ -131,7 +131,7 @@ def _start_at_once(
         raise LeaseLost(parent_id)
     created = {row.id: row.created_at for row in rows}
     started: dict[str, Execution] = {
-        new.id: started_of(new, created[new.id], parent_waits=waited)
+        new.id: begun(new, created[new.id], parent_waits=waited)
         for new, _ in children
         if new.id in created
     }

@@ -77,7 +77,13 @@ def execution_of(row: Any) -> Execution:
     )
 
 
-def begun(new: NewExecution, created_at: Micros, wake_at: Micros | None = None) -> Execution:
+def begun(
+    new: NewExecution,
+    created_at: Micros,
+    wake_at: Micros | None = None,
+    *,
+    parent_waits: bool = False,
+) -> Execution:
     """The record of an execution that has just been written."""
     return Execution(
         id=new.id,
@@ -94,6 +100,7 @@ def begun(new: NewExecution, created_at: Micros, wake_at: Micros | None = None) 
         initial_state=new.initial_state,
         parent_execution_id=new.parent_execution_id,
         parent_step_key=new.parent_step_key,
+        parent_waits=parent_waits,
         root_execution_id=new.root_execution_id,
         root_workflow_id=new.root_workflow_id,
         celery_options=new.celery_options,
@@ -210,28 +217,3 @@ def new_values(new: NewExecution, *, parent_waits: bool = False) -> dict[str, An
         "listener": new.listener,
         "run_timeout": None if new.run_timeout_seconds is None else micros(new.run_timeout_seconds),
     }
-
-
-def started_of(new: NewExecution, created_at: int, *, parent_waits: bool) -> Execution:
-    """The record of an execution that was written just now, without a delay."""
-    return Execution(
-        id=new.id,
-        workflow_id=new.workflow_id,
-        project_id=new.project_id,
-        status=Status.QUEUED,
-        payload=new.payload,
-        created_at=Micros(created_at),
-        queue=new.queue,
-        priority=new.priority,
-        session_id=new.session_id,
-        user_id=new.user_id,
-        deployment_id=new.deployment_id,
-        initial_state=new.initial_state,
-        parent_execution_id=new.parent_execution_id,
-        parent_step_key=new.parent_step_key,
-        parent_waits=parent_waits,
-        root_execution_id=new.root_execution_id,
-        root_workflow_id=new.root_workflow_id,
-        celery_options=new.celery_options,
-        known_to_celery=new.known_to_celery,
-    )
