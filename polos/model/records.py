@@ -49,6 +49,8 @@ class Kind(StrEnum):
     RANDOM = "random"
     INVOKE = "invoke"
     CHILD = "invoke_and_wait"
+    TASK = "task"
+    TRANSACTION = "transaction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Checkpoint:
         position: the order among the checkpoints of that turn; 0 is a completion from outside.
         value: the encoded value; None where ``failure`` is set.
         started_at: when its first attempt began, if it took any time.
+        history: the attempts that failed before, encoded.
     """
 
     step_key: str
@@ -90,6 +93,7 @@ class Checkpoint:
     attempts: int = 1
     started_at: Micros | None = None
     created_at: Micros | None = None
+    history: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class Wait:
         target_id: the child's execution id.
         attempts: of a step in back-off, how many attempts have failed.
         failure: of a step in back-off, the last error.
+        history: of a step in back-off, the attempts before the last one, encoded.
     """
 
     step_key: str
@@ -111,6 +116,7 @@ class Wait:
     attempts: int = 0
     failure: Failure | None = None
     started_at: Micros | None = None
+    history: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,8 @@ class NewExecution:
     known_to_celery: bool = False
     delay_seconds: float = 0.0
     listener: str | None = None
+    retries_left: int = 0
+    forked_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +186,9 @@ class Execution:
     wake_at: Micros | None = None
     started_at: Micros | None = None
     finished_at: Micros | None = None
+    retries_left: int = 0
+    retried: int = 0
+    forked_from: str | None = None
 
     @property
     def cancel_requested(self) -> bool:

@@ -37,6 +37,7 @@ _GIVEN = (
     "idempotency_key",
     "initial_state",
     "celery_options",
+    "retries_left",
 )
 _ARRAYS = {str: "text[]", bytes: "bytea[]", int: "bigint[]"}
 

@@ -16,6 +16,7 @@ from polos.store.executions import change
 from polos.store.outcomes import cancelled, end_in
 from polos.store.rows import execution_of
 from polos.store.schema import executions as table
+from polos.store.unindexed import of_project
 from polos.store.waking import lock, wake
 
 log = logging.getLogger("polos.store")
@@ -40,7 +41,7 @@ _open_children = select(_children.c.id).where(
 _descending = (
     select(table.c.id)
     # As text, as the index has it: SQLite doesn't find it by "cancel_descends = 1".
-    .where(table.c.project_id == bindparam("project"), text("polos_executions.cancel_descends"))
+    .where(of_project(), text("polos_executions.cancel_descends"))
     .limit(bindparam("most"))
 )
 # A child that was started during the descent keeps it open for the sweep.

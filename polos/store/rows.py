@@ -49,6 +49,9 @@ SAME_NAME = (
     "wake_at",
     "started_at",
     "finished_at",
+    "retries_left",
+    "retried",
+    "forked_from",
 )
 _same = attrgetter(*SAME_NAME)
 
@@ -106,6 +109,8 @@ def begun(
         celery_options=new.celery_options,
         known_to_celery=new.known_to_celery,
         wake_at=wake_at,
+        retries_left=new.retries_left,
+        forked_from=new.forked_from,
     )
 
 
@@ -146,6 +151,7 @@ def checkpoint_of(row: Any) -> Checkpoint:
         attempts=row.attempts,
         started_at=row.started_at,
         created_at=row.created_at,
+        history=row.history,
     )
 
 
@@ -159,6 +165,7 @@ def wait_of(row: Any) -> Wait:
         attempts=row.attempts,
         failure=failure_of(row.failure),
         started_at=row.started_at,
+        history=row.history,
     )
 
 
@@ -173,6 +180,7 @@ def checkpoint_values(row: Checkpoint) -> dict[str, Any]:
         "failure": failure_bytes(row.failure),
         "attempts": row.attempts,
         "started_at": row.started_at,
+        "history": row.history,
     }
 
 
@@ -187,6 +195,7 @@ def wait_values(execution_id: str, wait: Wait) -> dict[str, Any]:
         "attempts": wait.attempts,
         "failure": failure_bytes(wait.failure),
         "started_at": wait.started_at,
+        "history": wait.history,
     }
 
 
@@ -215,5 +224,7 @@ def new_values(new: NewExecution, *, parent_waits: bool = False) -> dict[str, An
         "celery_options": new.celery_options,
         "known_to_celery": new.known_to_celery,
         "listener": new.listener,
+        "retries_left": new.retries_left,
+        "forked_from": new.forked_from,
         "run_timeout": None if new.run_timeout_seconds is None else micros(new.run_timeout_seconds),
     }

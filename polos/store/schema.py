@@ -24,7 +24,7 @@ from sqlalchemy.dialects import mysql
 
 from polos.model.states import ENDED, Status
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 
 metadata = MetaData()
 
@@ -112,6 +112,13 @@ executions = Table(
     Column("lease_steps", Text),
     # The PostgreSQL channel on which somebody waits for the end.
     Column("listener", Key),
+    # Not begun by then, it never is.
+    Column("start_by", BigInteger),
+    # How often the whole of it may still be tried again, and has been.
+    Column("retries_left", Integer, nullable=False, server_default="0"),
+    Column("retried", Integer, nullable=False, server_default="0"),
+    # The execution whose checkpoints it began with.
+    Column("forked_from", Key),
     CheckConstraint(f"status IN ({_all})", name="polos_ck_status"),
     CheckConstraint(
         f"({_ended} AND finished_at IS NOT NULL) OR (NOT {_ended} AND finished_at IS NULL)",
@@ -174,6 +181,65 @@ Index(
     sqlite_where=executions.c.idempotency_key.is_not(None),
 )
 
+# For lists, newest first, page by page.
+Index("polos_ix_created", executions.c.project_id, executions.c.created_at, executions.c.id)
+Index(
+    "polos_ix_workflow",
+    executions.c.project_id,
+    executions.c.workflow_id,
+    executions.c.created_at,
+    executions.c.id,
+)
+Index(
+    "polos_ix_session",
+    executions.c.project_id,
+    executions.c.session_id,
+    executions.c.created_at,
+    postgresql_where=executions.c.session_id.is_not(None),
+    sqlite_where=executions.c.session_id.is_not(None),
+)
+Index(
+    "polos_ix_user",
+    executions.c.project_id,
+    executions.c.user_id,
+    executions.c.created_at,
+    postgresql_where=executions.c.user_id.is_not(None),
+    sqlite_where=executions.c.user_id.is_not(None),
+)
+Index(
+    "polos_ix_finished",
+    executions.c.project_id,
+    executions.c.finished_at,
+    postgresql_where=executions.c.finished_at.is_not(None),
+    sqlite_where=executions.c.finished_at.is_not(None),
+)
+_has_deadline = executions.c.deadline_at.is_not(None) & executions.c.finished_at.is_(None)
+Index(
+    "polos_ix_deadline",
+    executions.c.deadline_at,
+    postgresql_where=_has_deadline,
+    sqlite_where=_has_deadline,
+)
+_must_start = executions.c.start_by.is_not(None) & executions.c.started_at.is_(None)
+Index(
+    "polos_ix_start_by",
+    executions.c.start_by,
+    postgresql_where=_must_start,
+    sqlite_where=_must_start,
+)
+
+tags = Table(
+    "polos_tags",
+    metadata,
+    Column(
+        "execution_id", Key, ForeignKey("polos_executions.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("tag", Key, primary_key=True),
+    Column("project_id", Key, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+Index("polos_ix_tag", tags.c.project_id, tags.c.tag, tags.c.created_at, tags.c.execution_id)
+
 checkpoints = Table(
     "polos_checkpoints",
     metadata,
@@ -189,6 +255,8 @@ checkpoints = Table(
     Column("attempts", Integer, nullable=False),
     Column("started_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
+    # The attempts that failed before the last one.
+    Column("history", Blob),
     CheckConstraint("(value IS NULL) <> (failure IS NULL)", name="polos_ck_checkpoint"),
 )
 
@@ -205,6 +273,7 @@ waits = Table(
     Column("attempts", Integer, nullable=False),
     Column("failure", Blob),
     Column("started_at", BigInteger),
+    Column("history", Blob),
     CheckConstraint("due_at IS NOT NULL OR target_id IS NOT NULL", name="polos_ck_wait"),
 )
 

@@ -32,6 +32,7 @@ from polos.store.database import Database
 from polos.store.executions import REDISPATCH_AFTER, change
 from polos.store.rows import execution_of, hint_of
 from polos.store.schema import executions as table
+from polos.store.unindexed import of_project
 
 _workflows: Any = bindparam("workflows", expanding=True)
 
@@ -40,7 +41,7 @@ def _some(*conditions: ColumnElement[bool]) -> Select[Any]:
     chosen = (
         select(table.c.id)
         .where(
-            table.c.project_id == bindparam("project"),
+            of_project(),
             or_(bindparam("any_workflow", type_=Boolean), table.c.workflow_id.in_(_workflows)),
             *conditions,
         )
@@ -127,14 +128,14 @@ _renew_owner = (
 _owners = (
     select(table.c.lease_owner)
     .where(
-        table.c.project_id == bindparam("project"),
+        of_project(),
         table.c.lease_expires_at.is_not(None),
         table.c.lease_owner.is_not(None),
     )
     .distinct()
 )
 _lost = select(table).where(
-    table.c.project_id == bindparam("project"),
+    of_project(),
     table.c.lease_expires_at.is_not(None),
     or_(
         table.c.lease_expires_at < now_micros() - bindparam("grace"),
@@ -149,7 +150,7 @@ _undelivered = (
 _unserved = (
     select(table.c.workflow_id, func.count().label("number"), func.min(table.c.id).label("example"))
     .where(
-        table.c.project_id == bindparam("project"),
+        of_project(),
         _to_send,
         _queued,
         table.c.workflow_id.not_in(_workflows),
