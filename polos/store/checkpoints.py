@@ -48,6 +48,8 @@ holds_lease = select(executions.c.id).where(
 )
 # Without the lock a zombie's insert lands after the next owner has loaded its checkpoints.
 fence = holds_lease.with_for_update(read=True)
+# The same for one who looks first and writes then: of two with the same lease, one waits.
+lock_lease = holds_lease.with_for_update()
 
 _of_one = (
     select(checkpoints)
@@ -99,7 +101,7 @@ def _counted_insert(rows: int) -> Prebuilt:
     there = checkpoints.alias("there")
     same = (there.c.execution_id == executions.c.id) & (there.c.step_key == values.c.step_key)
     source = (
-        fence.with_only_columns(executions.c.id, *values.c, now_micros())
+        lock_lease.with_only_columns(executions.c.id, *values.c, now_micros())
         .select_from(
             executions.join(values, literal_column("1") == literal_column("1")).outerjoin(
                 there, same
@@ -140,8 +142,12 @@ def _written(
         done = {row.step_key for row in run(_insert(dialect, len(rows)), parameters)}
         return _adopted(run, execution_id, token, [key for key in keys if key not in done])
     [written] = run(_counted_insert(len(rows)), parameters)
-    # Among what is found then may be some of these rows, which is as good.
-    return _adopted(run, execution_id, token, keys if written.count < len(rows) else ())
+    if written.count == len(rows):
+        return {}
+    given = {row.step_key: checkpoint_values(row) for row in rows}
+    adopted = _adopted(run, execution_id, token, keys)
+    # One that is just as given may be this one, or another's: it makes no difference.
+    return {key: it for key, it in adopted.items() if checkpoint_values(it) != given[key]}
 
 
 def write_outside(connection: Connection, execution_id: str, row: Checkpoint) -> None:

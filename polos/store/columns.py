@@ -42,9 +42,13 @@ def _exact(element: Any, compiler: Any, **kw: Any) -> str:
     return f"VARCHAR({element.length}) CHARACTER SET utf8mb4 COLLATE {collation}"
 
 
-# Ids and keys compare byte for byte; MySQL's default collations do not. Four of them, and a number,
-# are just not too long for an index there.
-Key = String(255).with_variant(_Exact(255), "mysql", "mariadb")
+def exact(length: int) -> String:
+    """Text that is compared byte for byte, as MySQL's default collations do not."""
+    return String(length).with_variant(_Exact(length), "mysql", "mariadb")
+
+
+# Three of them, and a number, are just not too long for an index of MySQL.
+Key = exact(255)
 Blob = AnyBytes().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 # A plain one ends after 64 KB there.
 LongText = Text().with_variant(mysql.LONGTEXT(charset="utf8mb4"), "mysql", "mariadb")

@@ -11,14 +11,13 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
     false,
     true,
 )
 
 from polos.model.states import ENDED, Status
-from polos.store.columns import MYSQL, Blob, Key, LongText
+from polos.store.columns import MYSQL, Blob, Key, LongText, exact
 
 SCHEMA = "0005"
 
@@ -38,7 +37,7 @@ executions = Table(
     Column("id", Key, primary_key=True),
     Column("project_id", Key, nullable=False),
     Column("workflow_id", Key, nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("status", exact(16), nullable=False),
     Column("payload", Blob, nullable=False),
     Column("result", Blob),
     Column("failure", Blob),
@@ -224,7 +223,7 @@ checkpoints = Table(
         "execution_id", Key, ForeignKey("polos_executions.id", ondelete="CASCADE"), primary_key=True
     ),
     Column("step_key", Key, primary_key=True),
-    Column("kind", String(32), nullable=False),
+    Column("kind", exact(32), nullable=False),
     Column("turn", Integer, nullable=False),
     Column("position", Integer, nullable=False),
     Column("value", Blob),
@@ -244,7 +243,7 @@ waits = Table(
         "execution_id", Key, ForeignKey("polos_executions.id", ondelete="CASCADE"), primary_key=True
     ),
     Column("step_key", Key, primary_key=True),
-    Column("kind", String(32), nullable=False),
+    Column("kind", exact(32), nullable=False),
     Column("due_at", BigInteger),
     Column("target_id", Key),
     Column("attempts", Integer, nullable=False),

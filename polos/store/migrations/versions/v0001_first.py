@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from polos.store.columns import Blob, Key, LongText
+from polos.store.columns import Blob, Key, LongText, exact
 from polos.store.migrations.additions import add_index, add_table
 
 revision = "0001"
@@ -29,7 +29,7 @@ def _executions() -> None:
         sa.Column("id", Key, nullable=False),
         sa.Column("project_id", Key, nullable=False),
         sa.Column("workflow_id", Key, nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("status", exact(16), nullable=False),
         sa.Column("payload", Blob, nullable=False),
         sa.Column("result", Blob, nullable=True),
         sa.Column("failure", Blob, nullable=True),
@@ -153,7 +153,7 @@ def _checkpoints() -> None:
         "polos_checkpoints",
         sa.Column("execution_id", Key, nullable=False),
         sa.Column("step_key", Key, nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("kind", exact(32), nullable=False),
         sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("value", Blob, nullable=True),
@@ -172,7 +172,7 @@ def _waits() -> None:
         "polos_waits",
         sa.Column("execution_id", Key, nullable=False),
         sa.Column("step_key", Key, nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("kind", exact(32), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("target_id", Key, nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
