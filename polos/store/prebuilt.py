@@ -156,7 +156,7 @@ class Prebuilt:
         self._columns = columns
         self._counts = counts
         # Whether it has INSERT … RETURNING tells MariaDB from MySQL.
-        self._driven: dict[tuple[str, bool], Driven | Staged] = {}
+        self._driven: dict[tuple[str, object], Driven | Staged] = {}
 
     def run(
         self, dialect: Dialect, connection: PoolProxiedConnection, values: Mapping[str, Any]
@@ -167,20 +167,27 @@ class Prebuilt:
             DBAPIError: as SQLAlchemy raises it.
         """
         known = (dialect.name, dialect.insert_returning)
-        driven = self._driven.get(known) or self._drive(dialect)
+        driven = self._driven.get(known) or self._drive(dialect, known)
         return driven.run(dialect, connection, values)
 
     def is_one(self, dialect: Dialect) -> bool:
         """Whether this database does it by one statement, which needs no transaction."""
         return not is_rewritten(self.statement, dialect) or self._echo is not None
 
-    def _drive(self, dialect: Dialect) -> Driven | Staged:
+    def driven(self, dialect: Dialect) -> Driven:
+        """It in the words of another driver than the one that the store uses."""
+        known = (dialect.name, dialect.paramstyle)
+        found = self._driven.get(known) or self._drive(dialect, known)
+        assert isinstance(found, Driven), "such a statement gives no rows"
+        return found
+
+    def _drive(self, dialect: Dialect, known: tuple[str, object]) -> Driven | Staged:
         found: Driven | Staged
         if not is_rewritten(self.statement, dialect):
             found = self._compiled(self.statement, dialect)
         else:
             found = self._echoed(dialect) if self._echo else self._staged()
-        self._driven[dialect.name, dialect.insert_returning] = found
+        self._driven[known] = found
         return found
 
     def _compiled(self, statement: Any, dialect: Dialect) -> Driven:
