@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from celery.exceptions import ChordError, Reject
 from celery.utils.serialization import UnpickleableExceptionWrapper
 from kombu.utils.json import dumps, loads
 
@@ -100,6 +101,13 @@ class Completions:
 
 def failure_from(error: BaseException, attempts: int) -> Failure:
     """A task's error as it was raised: Celery may hand on another one that can be pickled."""
+    if isinstance(error, Reject):
+        # Its own text is that of a tuple.
+        reason = f"the task rejected its message: {error.reason}"
+        return replace(failure_of(error, attempts=attempts), reason=reason)
+    if isinstance(error, ChordError) and isinstance(error.__context__, Exception):
+        # The error of the chord's header, of which this one has the text only.
+        error = error.__context__
     raised = sys.exc_info()[1]
     stands_in = isinstance(error, UnpickleableExceptionWrapper)
     if raised is not None and (stands_in or isinstance(raised, type(error))):

@@ -20,7 +20,7 @@ from polos.engine.attempt import Attempt, value_of
 from polos.engine.branches import AT_ONCE
 from polos.errors import StepMismatch
 from polos.model.ports import TaskRequest, TaskSender, TaskSending
-from polos.model.records import Execution, Failure, Kind, Micros, Wait, micros
+from polos.model.records import Checkpoint, Execution, Failure, Kind, Micros, Wait, micros
 
 log = logging.getLogger("polos.step")
 
@@ -91,21 +91,26 @@ class TaskWaits:
         key = request.key
         if self._branches.ask(key, Kind.TASK) is not None:
             return value_of(await self._branches.replayed(key))
-        await self._branches.live()
+        try:
+            await self._branches.live()
+            return value_of(await self._ended(request))
+        except asyncio.CancelledError:
+            stored = self._journal.stored_waits.get(key)
+            if self._attempt.cancelling and stored is not None:
+                self._sender.revoke([stored.target_id or ""])
+            raise
+
+    async def _ended(self, request: TaskRequest) -> Checkpoint:
+        key = request.key
         stored = self._journal.stored_waits.get(key)
         out = _Out(request, stored or self._new_wait(key), stored is not None)
         self._outs[key] = out
         self._schedule(out)
         try:
-            row = await self._branches.outside(out.wait)
-        except asyncio.CancelledError:
-            if self._attempt.cancelling and out.stored:
-                self._sender.revoke([out.wait.target_id or ""])
-            raise
+            return await self._branches.outside(out.wait)
         finally:
             self._outs.pop(key, None)
             self._branches.dues.pop(key, None)
-        return value_of(row)
 
     def _new_wait(self, key: str) -> Wait:
         started = self._attempt.clock.at_most()
