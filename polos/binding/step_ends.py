@@ -48,9 +48,9 @@ class StepEnds:
 
     def consume(self, app: Any) -> None:
         """Have a worker that begins consume the queue by which others tell of ends."""
-        app.amqp.queues.select_add(
-            self.steps_queue, exchange=self.steps_queue, routing_key=self.steps_queue
-        )
+        queues = app.amqp.queues
+        # As those who send to it make it where it is missing: of one kind on both sides.
+        queues.select_add(queues.get(self.steps_queue) or queues.new_missing(self.steps_queue))
 
     def set_main(self, later: Later) -> None:
         """This process reads messages and runs no tasks: what asks a database is done later.

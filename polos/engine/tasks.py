@@ -105,7 +105,7 @@ class TaskWaits:
         stored = self._journal.stored_waits.get(key)
         out = _Out(request, stored or self._new_wait(key), stored is not None)
         self._outs[key] = out
-        self._schedule(out)
+        self._schedule(out, out.due)
         try:
             return await self._branches.outside(out.wait)
         finally:
@@ -117,12 +117,13 @@ class TaskWaits:
         target = task_id(self._journal.execution, key)
         return Wait(key, Kind.TASK, target_id=target, started_at=started)
 
-    def _schedule(self, out: _Out) -> None:
-        due = out.due
-        if due is None:
-            self._branches.dues.pop(out.request.key, None)
-        else:
+    def _schedule(self, out: _Out, due: Micros | None) -> None:
+        """Have it seen to at a moment, if its branch still waits for it."""
+        if due is not None and self._awaits(out):
             self._branches.dues[out.request.key] = due
+
+    def _awaits(self, out: _Out) -> bool:
+        return self._outs.get(out.request.key) is out
 
     def _see_to(self) -> bool:
         """Send or give up the tasks for which it is time; False where there are none."""
@@ -163,12 +164,12 @@ class TaskWaits:
     def _send(self, outs: Sequence[_Out]) -> None:
         # No loop runs in this thread now: an eager task runs here, which may need one of its own.
         try:
-            sent = [out for out in outs if self._is_sent(out)]
+            sent = [out for out in outs if self._awaits(out) and self._is_sent(out)]
             self._mark([out for out in sent if not out.wait.attempts])
         finally:
             self._attempt.working -= 1
         for out in sent:
-            self._schedule(out)
+            self._schedule(out, out.due)
 
     def _is_sent(self, out: _Out) -> bool:
         execution, key = self._journal.execution, out.request.key
@@ -180,7 +181,7 @@ class TaskWaits:
             return False
         if not taken:
             later = Micros(self._attempt.clock.at_most() + micros(_BROKER_PAUSE))
-            self._branches.dues[key] = min(later, out.ends_at or later)
+            self._schedule(out, min(later, out.ends_at or later))
             return False
         log.info("execution=%s step=%s: task %s sent", execution.id, key, target)
         return True

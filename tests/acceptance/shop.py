@@ -47,7 +47,11 @@ def fail(me: str) -> None:
 
 
 @app.task(
-    name="shop.flaky", bind=True, autoretry_for=(ConnectionError,), max_retries=3, retry_backoff=0.05
+    name="shop.flaky",
+    bind=True,
+    autoretry_for=(ConnectionError,),
+    max_retries=3,
+    retry_backoff=0.05,
 )
 def flaky(self: Any, me: str, times: int) -> str:
     """Fails so many times, and says then how often."""

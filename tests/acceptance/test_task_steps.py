@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from polos import ExecutionHandle, PolosClient
+from polos.codec import encode_payload
+from polos.model.ports import StartRequest
 from tests.acceptance.conftest import opened
 from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Stack, Workers, wait_for_status
-from tests.support.processes import Program, until
+from tests.support.processes import Program
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -45,10 +47,8 @@ class Shop:
         return self.worker(args=("-Q", "elsewhere"), env=env, name="plain", **given)
 
     def order(self, what: str, flow: str = "shop-order", **payload: Any) -> ExecutionHandle[Any]:
-        from polos.model.ports import StartRequest
-        from polos.codec import encode_payload
-
-        request = StartRequest(flow, encode_payload({"what": what, **payload}, 10_000), queue="shop")
+        data = encode_payload({"what": what, **payload}, 10_000)
+        request = StartRequest(flow, data, queue="shop")
         return ExecutionHandle.of(self._client.start(request), self._client, Any)
 
 
@@ -86,14 +86,20 @@ FAILED = {
 }
 
 
+@pytest.fixture(scope="module")
+def ordered(running: Program, shop: Shop) -> dict[str, ExecutionHandle[Any]]:
+    """All of them at once."""
+    return {what: shop.order(what, pause=0.6) for what in (*KEPT, *FAILED)}
+
+
 @pytest.mark.parametrize("what", [*KEPT, *FAILED])
-def test_what_a_task_comes_to(running: Program, shop: Shop, ledger: Ledger, what: str) -> None:
-    handle = shop.order(what, pause=0.8)
-    assert handle.result_sync(60) == (KEPT | FAILED)[what]
-    # After a wait its function runs again, and is told the same.
-    assert [entry.text for entry in ledger.entries(handle.id, "told", "end")] == [
-        repr((KEPT | FAILED)[what])
-    ]
+def test_what_a_task_comes_to(
+    ordered: dict[str, ExecutionHandle[Any]], ledger: Ledger, what: str
+) -> None:
+    handle, expected = ordered[what], (KEPT | FAILED)[what]
+    # After a wait its function ran again, and was told the same.
+    assert handle.result_sync(60) == expected
+    assert [entry.text for entry in ledger.entries(handle.id, "told", "end")] == [repr(expected)]
 
 
 def test_in_a_plain_function(running: Program, shop: Shop, ledger: Ledger) -> None:
