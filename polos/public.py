@@ -1,0 +1,59 @@
+"""The names that programs import from ``polos``; a new one is added here."""
+
+from polos.definition.batch import BatchWorkflowInput
+from polos.definition.context import SyncWorkflowContext, WorkflowContext
+from polos.definition.handle import ExecutionHandle
+from polos.definition.workflow import Workflow, workflow
+from polos.errors import (
+    CodecError,
+    ConfigurationError,
+    DuplicateStepKey,
+    ExecutionCancelledError,
+    ExecutionExists,
+    ExecutionNotFound,
+    InvalidPayload,
+    PolosError,
+    SchemaError,
+    StepExecutionError,
+    StepMismatch,
+    StoreError,
+    StoreUnavailable,
+    UnsupportedType,
+    ValueTooLarge,
+    WorkflowFailedError,
+    WorkflowNotFound,
+    WorkflowTimeoutError,
+)
+from polos.worker.client import PolosClient
+from polos.worker.embedded import Polos
+from polos.worker.worker import Worker
+
+__all__ = [
+    "BatchWorkflowInput",
+    "CodecError",
+    "ConfigurationError",
+    "DuplicateStepKey",
+    "ExecutionCancelledError",
+    "ExecutionExists",
+    "ExecutionHandle",
+    "ExecutionNotFound",
+    "InvalidPayload",
+    "Polos",
+    "PolosClient",
+    "PolosError",
+    "SchemaError",
+    "StepExecutionError",
+    "StepMismatch",
+    "StoreError",
+    "StoreUnavailable",
+    "SyncWorkflowContext",
+    "UnsupportedType",
+    "ValueTooLarge",
+    "Worker",
+    "Workflow",
+    "WorkflowContext",
+    "WorkflowFailedError",
+    "WorkflowNotFound",
+    "WorkflowTimeoutError",
+    "workflow",
+]
