@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from enum import IntEnum
-from typing import IO, Any
 
 import click
 
@@ -44,25 +43,25 @@ _CODES: tuple[tuple[type[Exception], Code], ...] = (
 )
 
 
-class Stopped(click.ClickException):
+class Stopped(Exception):
     """Ends a command with one line and an exit code.
 
     Args:
         message: what is wrong and what to do.
         code: the exit code.
-        machine: whether a program reads the output, which then gets ``{"error": …}`` too.
     """
 
-    def __init__(self, message: str, code: Code = Code.FAILED, *, machine: bool = False) -> None:
-        super().__init__(inert(message))
-        self.exit_code = int(code)
-        self.machine = machine
+    def __init__(self, message: str, code: Code = Code.FAILED) -> None:
+        super().__init__(message)
+        self.message = inert(message)
+        self.code = code
 
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Say it, on stderr."""
-        if self.machine:
-            click.echo(json.dumps({"error": self.message, "exit_code": self.exit_code}))
-        click.echo(f"polos: {self.message}", file=file, err=file is None)
+
+def complain(stopped: Stopped, *, machine: bool) -> None:
+    """Say on stderr why a command ended, and on stdout too where a program reads it."""
+    if machine:
+        click.echo(json.dumps({"error": stopped.message, "exit_code": int(stopped.code)}))
+    click.echo(f"polos: {stopped.message}", err=True)
 
 
 def code_of(error: PolosError) -> Code:

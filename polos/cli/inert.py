@@ -7,7 +7,7 @@ def inert(text: str) -> str:
     """A text with nothing in it that moves a terminal's cursor; lines and tabs stay.
 
     Escape sequences, other control characters, and those that turn the direction of what follows
-    are shown as ``\\x1b``, ``\\u202e``.
+    are shown by their codes in hexadecimal.
     """
     return "".join(c if c in "\n\t" or _is_harmless(c) else _spelled(c) for c in text)
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from polos.cli.exits import Code, Stopped, code_of
+from polos.cli.exits import Code, Stopped, code_of, complain
 from polos.errors import PolosError
 
 
@@ -70,13 +70,19 @@ class LazyGroup(click.Group):
         machine = "--json" in ctx.args
         try:
             return super().invoke(ctx)
-        except PolosError as error:
-            raise Stopped(str(error), code_of(error), machine=machine) from error
-        except Stopped as stopped:
-            stopped.machine = machine
-            raise
-        except click.UsageError as error:
-            raise Stopped(_usage_text(error), Code.USAGE, machine=machine) from error
+        except (PolosError, Stopped, click.UsageError) as error:
+            stopped = _stopped(error)
+            complain(stopped, machine=machine)
+            raise click.exceptions.Exit(int(stopped.code)) from error
+
+
+def _stopped(error: Exception) -> Stopped:
+    if isinstance(error, Stopped):
+        return error
+    if isinstance(error, PolosError):
+        return Stopped(str(error), code_of(error))
+    assert isinstance(error, click.UsageError)
+    return Stopped(_usage_text(error), Code.USAGE)
 
 
 def _usage_text(error: click.UsageError) -> str:

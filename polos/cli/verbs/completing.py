@@ -9,19 +9,21 @@ _PROGRAM = "polos"
 _VARIABLE = "_POLOS_COMPLETE"
 
 
-@click.command()
+_HELP = """Print what makes a shell complete 'polos'.
+
+\b
+bash:  eval "$(polos completion bash)"   in ~/.bashrc
+zsh:   eval "$(polos completion zsh)"    in ~/.zshrc
+fish:  polos completion fish | source    in ~/.config/fish/config.fish
+"""
+
+
+@click.command(help=_HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes a shell complete ``polos``.
-
-    \b
-    bash:  eval "$(polos completion bash)"        in ~/.bashrc
-    zsh:   eval "$(polos completion zsh)"         in ~/.zshrc
-    fish:  polos completion fish | source         in ~/.config/fish/config.fish
-    """
-    # Always for the program 'polos': below 'celery' the shell asks that program.
+    """Print the script of a shell."""
+    # For the program 'polos', also where 'celery polos' prints it.
     maker = get_completion_class(shell)
     assert maker is not None
-    root = context.find_root().command
-    click.echo(maker(root, {}, _PROGRAM, _VARIABLE).source())
+    click.echo(maker(context.find_root().command, {}, _PROGRAM, _VARIABLE).source())

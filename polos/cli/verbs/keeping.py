@@ -13,8 +13,6 @@ from polos.cli.target import settings_of
 from polos.store.database import Database
 from polos.store.migrate import found_schema, upgrade
 
-_DAY = 86_400.0
-
 
 @click.command()
 @click.option("--database-url", default=None, help="Another database than the configured one.")
