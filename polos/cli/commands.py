@@ -47,7 +47,7 @@ def polos(context: click.Context) -> None:
     "-A",
     "--app",
     metavar="APP",
-    help="The Celery app whose Polos is meant, as 'celery -A' takes it. Without it, POLOS_… in "
+    help="The Celery app whose Polos is meant, as 'celery -A' takes it. Without it, POLOS_* in "
     "the environment say where broker and database are.",
 )
 @click.option("-C", "--no-color", is_flag=True, help="No colours.")

@@ -55,7 +55,7 @@ def at(then: datetime | None) -> str:
 def short(value: Any, most: int = 200) -> str:
     """A value as JSON on one line, inert, cut to so many characters."""
     text = one_line(json.dumps(value, ensure_ascii=False, default=str))
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def counted(number: int, word: str) -> str:
