@@ -11,11 +11,14 @@ from polos.errors import (
     ExecutionCancelledError,
     ExecutionExists,
     ExecutionNotFound,
+    ExecutionTimedOut,
+    IllegalTransition,
     InvalidPayload,
     PolosError,
     SchemaError,
     StepExecutionError,
     StepMismatch,
+    StepNotFound,
     StoreError,
     StoreUnavailable,
     UnsupportedType,
@@ -24,6 +27,7 @@ from polos.errors import (
     WorkflowNotFound,
     WorkflowTimeoutError,
 )
+from polos.model.listing import ExecutionPage, ExecutionSummary
 from polos.worker.client import PolosClient
 from polos.worker.embedded import Polos
 from polos.worker.worker import Worker
@@ -37,6 +41,10 @@ __all__ = [
     "ExecutionExists",
     "ExecutionHandle",
     "ExecutionNotFound",
+    "ExecutionPage",
+    "ExecutionSummary",
+    "ExecutionTimedOut",
+    "IllegalTransition",
     "InvalidPayload",
     "Polos",
     "PolosClient",
@@ -44,6 +52,7 @@ __all__ = [
     "SchemaError",
     "StepExecutionError",
     "StepMismatch",
+    "StepNotFound",
     "StoreError",
     "StoreUnavailable",
     "SyncWorkflowContext",

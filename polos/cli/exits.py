@@ -14,6 +14,7 @@ from polos.errors import (
     InvalidPayload,
     PolosError,
     SchemaError,
+    StepNotFound,
     StoreUnavailable,
     WorkflowNotFound,
     WorkflowTimeoutError,
@@ -34,6 +35,7 @@ class Code(IntEnum):
 
 _CODES: tuple[tuple[type[Exception], Code], ...] = (
     (ExecutionNotFound, Code.NOT_FOUND),
+    (StepNotFound, Code.NOT_FOUND),
     (WorkflowNotFound, Code.NOT_FOUND),
     (WorkflowTimeoutError, Code.TIMEOUT),
     (StoreUnavailable, Code.UNREACHABLE),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from polos.definition.declaration import Declaration
 from polos.definition.default_client import chosen_client
 from polos.definition.handle import ExecutionHandle, decode_result
-from polos.definition.names import check_seconds, check_text, check_wait
+from polos.definition.names import check_seconds, check_tags, check_text, check_wait
 from polos.definition.options import WorkflowOptions
 from polos.model.ports import StartRequest, WorkflowClient
 
@@ -69,6 +69,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        tags: Sequence[str] = (),
     ) -> ResultT_co:
         """Start an execution and wait for its result.
 
@@ -87,6 +88,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             initial_state: the state to begin with.
             idempotency_key: a second start with the same key gives the first execution.
             execution_id: an id of your own; by default a new one.
+            tags: at most 32 labels to list it by.
 
         Returns:
             An instance of the annotated return type.
@@ -113,6 +115,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             user_id=user_id,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
+            tags=tags,
         )
         return await handle.result(timeout)
 
@@ -129,6 +132,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        tags: Sequence[str] = (),
     ) -> ResultT_co:
         """The same as ``run``, for code without an event loop; blocks.
 
@@ -148,6 +152,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             user_id=user_id,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
+            tags=tags,
         )
         return handle.result_sync(timeout)
 
@@ -164,6 +169,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        tags: Sequence[str] = (),
     ) -> ExecutionHandle[ResultT_co]:
         """Start an execution and don't wait for it.
 
@@ -183,6 +189,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
                 workflow's ``timeout_seconds``.
             idempotency_key: a second start with the same key gives the first execution.
             execution_id: an id of your own; by default a new one.
+            tags: at most 32 labels to list it by.
 
         Raises:
             TypeError: the payload is no model, dict or None, or ``client`` is no client.
@@ -201,6 +208,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             run_timeout_seconds,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
+            tags=tags,
         )
 
     def start(  # noqa: PLR0913
@@ -216,6 +224,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        tags: Sequence[str] = (),
     ) -> ExecutionHandle[ResultT_co]:
         """The same as ``invoke``, for code without an event loop.
 
@@ -234,6 +243,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             user_id=user_id,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
+            tags=tags,
         )
 
     def decode_result(self, data: bytes) -> ResultT_co:
@@ -249,6 +259,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         run_timeout_seconds: float | None = None,
         *,
         awaited: bool = False,
+        tags: Sequence[str] = (),
         **texts: str | None,
     ) -> ExecutionHandle[ResultT_co]:
         asked = chosen_client(client, f"workflow {self.id!r}")
@@ -267,6 +278,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
                 check_seconds("run_timeout_seconds", run_timeout_seconds) or self.timeout_seconds
             ),
             awaited=awaited,
+            tags=check_tags(tags),
             **checked,
         )
         return ExecutionHandle.of(asked.start(request), asked, self.result_type)

@@ -133,6 +133,7 @@ class StartRequest:
     dispatch: bool = True
     delay_seconds: float = 0.0
     awaited: bool = False
+    tags: tuple[str, ...] = ()
 
 
 __all__ = [

@@ -114,9 +114,11 @@ executions = Table(
     Column("listener", Key),
     # Not begun by then, it never is.
     Column("start_by", BigInteger),
-    # How often the whole of it may still be tried again, and has been.
-    Column("retries_left", Integer, nullable=False, server_default="0"),
+    # How long it may take; ``deadline_at`` is when that is over.
+    Column("run_timeout", BigInteger),
+    # How often the whole of it was tried again, and how often of that by itself.
     Column("retried", Integer, nullable=False, server_default="0"),
+    Column("retries_used", Integer, nullable=False, server_default="0"),
     # The execution whose checkpoints it began with.
     Column("forked_from", Key),
     CheckConstraint(f"status IN ({_all})", name="polos_ck_status"),

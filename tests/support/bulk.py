@@ -18,7 +18,7 @@ from polos.store.sql_store import SqlStore
 _AT_ONCE = 500
 _FAR = micros(30 * 86_400)
 _AHEAD = micros(30)
-_NOT_COLUMNS = ("delay", "run_timeout")
+_NOT_COLUMNS = ("delay", "until_deadline")
 
 
 def queue_many(store: SqlStore, workflow_id: str, payload: bytes, count: int) -> list[Hint]:

@@ -21,8 +21,9 @@ BLOB = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 def upgrade() -> None:
     for column in (
         sa.Column("start_by", sa.BigInteger(), nullable=True),
-        sa.Column("retries_left", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("run_timeout", sa.BigInteger(), nullable=True),
         sa.Column("retried", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("retries_used", sa.Integer(), server_default="0", nullable=False),
         sa.Column("forked_from", KEY, nullable=True),
     ):
         op.add_column("polos_executions", column)
