@@ -11,6 +11,7 @@ from polos.cli.doctor import asking, of_broker, of_database, of_workers
 from polos.cli.doctor.facts import CeleryFacts
 from polos.cli.doctor.finding import Finding, Level, error, ok, warning
 from polos.cli.target import Target
+from polos.cli.words import counted
 from polos.errors import StoreUnavailable
 from polos.model.facts import Overview, PoolerFacts
 from polos.store import overview, probes
@@ -94,7 +95,7 @@ class Examination:
                 )
             ]
         ids = self._target.bound.workflow_ids()
-        return [ok("code", f"{len(ids)} workflows are defined here")] if ids else []
+        return [ok("code", f"{counted(len(ids), 'workflow')} defined here")] if ids else []
 
     def _broker(self) -> Found:
         facts = asking.broker_of(self._target.app)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from polos.cli.doctor.facts import WorkerAnswer
 from polos.cli.doctor.finding import Finding, error, ok, warning
+from polos.cli.words import counted
 from polos.model.facts import Overview, SeenWorker
 from polos.model.records import WorkerReport
 
@@ -25,7 +26,8 @@ def of_workers(seen: Overview, project: str, projects: Sequence[str]) -> Iterato
     alive = living(seen.workers)
     if alive:
         slots = sum(worker.slots for worker in alive)
-        yield ok("workers", f"{len(alive)} with {slots} slots serve the project {project!r}")
+        serving = f"{counted(len(alive), 'worker')} with {counted(slots, 'slot')}"
+        yield ok("workers", f"{serving} for the project {project!r}")
     elif others := [name for name in projects if name != project]:
         yield error(
             "workers",
@@ -60,8 +62,8 @@ def _of_unserved(seen: Overview, alive: Sequence[WorkerReport]) -> Iterator[Find
         if work.workflow_id not in served:
             yield error(
                 "workflows",
-                f"{work.number} executions of {work.workflow_id!r} are due, and no living worker "
-                "has its code",
+                f"{counted(work.number, 'execution')} of {work.workflow_id!r} due, and no living "
+                "worker has its code",
                 "start a worker that imports it (autodiscover_tasks, imports, POLOS_WORKFLOWS)",
             )
 
@@ -108,7 +110,7 @@ def of_answers(
     for answer in answers:
         yield from _of_answer(answer, version, settings)
     if answers:
-        yield ok("versions", f"{len(answers)} workers answered Celery's remote control")
+        yield ok("versions", f"{counted(len(answers), 'worker')} answered Celery's remote control")
 
 
 def _of_answer(

@@ -15,7 +15,7 @@ from polos.cli.screens.colours import STATUS_STYLES
 from polos.cli.screens.glyphs import Glyphs
 from polos.cli.screens.timeline import Scale, bar, ruler
 from polos.cli.screens.waterfall import Row, rows_of
-from polos.cli.screens.words import at, counted, lasting, moment, short
+from polos.cli.words import at, counted, lasting, moment, short
 
 _KIND, _STATUS, _TRIES, _TOOK = 6, 9, 5, 11
 _LEAST_NAME, _LEAST_BAR = 14, 16

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polos.cli.inert import one_line
-from polos.cli.screens.words import counted, lasting
+from polos.cli.words import counted, lasting
 
 
 def list_of(items: Sequence[dict[str, Any]]) -> RenderableType:

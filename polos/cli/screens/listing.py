@@ -13,7 +13,7 @@ from rich.text import Text
 from polos.cli.inert import one_line
 from polos.cli.screens.colours import STATUS_STYLES
 from polos.cli.screens.glyphs import Glyphs
-from polos.cli.screens.words import ago, lasting, moment
+from polos.cli.words import ago, lasting, moment
 
 # Below this many cells there is no room for more than what everybody needs.
 _WIDE = 110

@@ -13,7 +13,7 @@ from rich.text import Text
 from polos.cli.doctor.of_workers import SILENT, living
 from polos.cli.inert import one_line
 from polos.cli.screens.colours import STATUS_STYLES
-from polos.cli.screens.words import ago, lasting, moment
+from polos.cli.words import ago, lasting, moment
 from polos.model.facts import Overview
 from polos.model.records import as_datetime
 

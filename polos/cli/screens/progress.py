@@ -11,8 +11,8 @@ from rich.text import Text
 
 from polos.cli.inert import one_line
 from polos.cli.screens.colours import STATUS_STYLES
-from polos.cli.screens.waterfall import error_text
-from polos.cli.screens.words import at, lasting, moment, short
+from polos.cli.screens.waterfall import error_text, first_attempt
+from polos.cli.words import at, lasting, moment, short
 
 _STYLES = {
     **STATUS_STYLES,
@@ -23,6 +23,8 @@ _STYLES = {
     "created": "cyan",
     "taken": "blue",
 }
+# What may happen to a step more than once.
+_AGAIN = {"retried", "waits"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class Event:
     event: str
     step_key: str = ""
     text: str = ""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What a later look knows the event by; its text and its time may then be other ones."""
+        return (self.event, self.step_key, self.at if self.event in _AGAIN else "")
 
     def to_dict(self, execution_id: str) -> dict[str, Any]:
         """The event as plain data."""
@@ -69,8 +76,9 @@ def _of_beginning(execution: dict[str, Any]) -> Iterator[Event]:
 def _of_step(step: dict[str, Any]) -> Iterator[Event]:
     key, started = step["key"], step.get("started_at") or ""
     history = step.get("history") or ()
-    for number, tried in enumerate(history, 1):
-        yield Event(tried.get("at") or started, "retried", key, f"{error_text(tried)} ({number})")
+    for number, tried in enumerate(history, first_attempt(step)):
+        text = f"attempt {number}: {error_text(tried)}"
+        yield Event(tried.get("at") or started, "retried", key, text)
     if child := step.get("child_execution_id"):
         yield Event(started or step.get("finished_at") or "", "started", key, f"execution {child}")
     elif step["kind"] == "wait" or step["status"] in {"waiting", "retrying"}:
@@ -88,8 +96,7 @@ def _waiting(step: dict[str, Any], key: str, history: Any, started: str) -> Iter
     if step["status"] == "retrying":
         yield Event(last or started, "waits", key, f"{text} for another attempt".strip())
     elif started:
-        # A wait that is over has lost its time; the event must be the one that was told before.
-        yield Event(started, "waits", key)
+        yield Event(started, "waits", key, text)
 
 
 def _took(step: dict[str, Any]) -> str:
@@ -118,7 +125,9 @@ def line(event: Event) -> Text:
     text.append(f"{event.event:<10}", style=f"not dim {_STYLES.get(event.event, '')}")
     if event.step_key:
         text.append(f"{one_line(event.step_key)}  ", style="not dim bold default")
-    return text.append(one_line(event.text), style="not dim default")
+    text.append(one_line(event.text), style="not dim default")
+    text.rstrip()
+    return text
 
 
 def _clock(then: datetime | None) -> str:

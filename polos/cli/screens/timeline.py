@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from polos.cli.screens.glyphs import Glyphs
-from polos.cli.screens.words import lasting
+from polos.cli.words import lasting
 
 
 class Part(Enum):

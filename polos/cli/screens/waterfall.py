@@ -13,7 +13,7 @@ from typing import Any
 
 from polos.cli.inert import one_line
 from polos.cli.screens.timeline import Part, Span
-from polos.cli.screens.words import lasting, moment
+from polos.cli.words import lasting, moment
 
 _KINDS = {"invoke": "child", "invoke_and_wait": "child", "transaction": "trans."}
 _OPEN = {"queued", "running", "waiting", "retrying"}
@@ -70,9 +70,14 @@ def _whole(execution: dict[str, Any]) -> Iterator[Span]:
     yield Span(Part.QUEUED, created, started or finished)
     if started is None:
         return
+    steps = execution.get("steps", ())
+    if execution.get("retried"):
+        # It had ended meanwhile, for a time that is not recorded.
+        yield Span(Part.QUEUED, started, finished)
+        yield from (span for step in steps for span in _spans({**step, "child": None}))
+        return
     yield Span(Part.WORKING, started, finished)
-    waits = [_wait(step) for step in execution.get("steps", ()) if _is_wait(step)]
-    yield from filter(None, waits)
+    yield from filter(None, [_wait(step) for step in steps if _is_wait(step)])
 
 
 def _of_steps(execution: dict[str, Any], above: tuple[bool, ...], now: datetime) -> Iterator[Row]:
@@ -167,9 +172,7 @@ def _notes(step: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
     history = step.get("history") or ()
     attempts = step.get("attempts") or 0
     ended = step["status"] != "retrying"
-    # The last attempts are kept; the one that ended it is not among them.
-    first = max(1, attempts - len(history) + (0 if ended else 1))
-    for number, tried in enumerate(history, first):
+    for number, tried in enumerate(history, first_attempt(step)):
         yield "error", f"attempt {number}: {error_text(tried)}"
     if step.get("error"):
         before = f"attempt {attempts}: " if attempts > 1 and ended else ""
@@ -177,6 +180,13 @@ def _notes(step: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
             yield "error", f"{before}{error_text(step)}"
     if step["status"] in _OPEN:
         yield "wait", waits_for(step, now)
+
+
+def first_attempt(step: dict[str, Any]) -> int:
+    """The number of the first attempt in the history; only the last ones are kept."""
+    failed = len(step.get("history") or ())
+    ended = step["status"] != "retrying"
+    return max(1, (step.get("attempts") or 0) - failed + (0 if ended else 1))
 
 
 def error_text(failed: dict[str, Any]) -> str:

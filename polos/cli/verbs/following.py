@@ -49,12 +49,12 @@ def logs(context: click.Context, execution_id: str, follow: bool) -> None:
 
 def _events(target: Target, execution_id: str, follow: bool) -> Iterator[Event]:
     """The events that are there; with ``follow`` also those that come, until the end."""
-    seen: set[Event] = set()
+    seen: set[tuple[str, ...]] = set()
     while True:
         found = asyncio.run(target.client.get_execution(execution_id))
         for event in events_of(found):
-            if event not in seen:
-                seen.add(event)
+            if event.identity not in seen:
+                seen.add(event.identity)
                 yield event
         if not follow or Status(found["status"]).ended:
             return

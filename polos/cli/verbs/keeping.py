@@ -12,8 +12,8 @@ from polos.cli.choice import wants_json
 from polos.cli.exits import Code, Stopped
 from polos.cli.options import json_option, length
 from polos.cli.output import print_json, say
-from polos.cli.screens.words import counted, lasting
 from polos.cli.target import settings_of, target_of
+from polos.cli.words import counted, lasting
 from polos.store.database import Database
 from polos.store.migrate import found_schema, upgrade
 

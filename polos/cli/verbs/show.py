@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from polos import codec
 from polos.cli import completions, output
 from polos.cli.options import json_option
 from polos.cli.screens import execution as screen
 from polos.cli.screens.glyphs import glyphs_of
 from polos.cli.target import target_of
-from polos.errors import ExecutionNotFound
+from polos.errors import CodecError, ExecutionNotFound
 from polos.model.records import as_datetime
 from polos.worker.client import PolosClient
 
@@ -34,12 +35,20 @@ def show(context: click.Context, execution_id: str, no_children: bool) -> None:
     """
     target = target_of(context)
     found = asyncio.run(_read(target.client, execution_id, not no_children))
+    found["payload"] = _payload(target.client.get(execution_id).payload)
     now = as_datetime(target.store.now())
     output.show(
         context,
         found,
         lambda console: screen.drawn(found, now, console.width, glyphs_of(console)),
     )
+
+
+def _payload(data: bytes) -> Any:
+    try:
+        return codec.plain(codec.decode(data, lenient=True))
+    except CodecError as error:
+        return f"(it can't be read: {error})"
 
 
 async def _read(client: PolosClient, execution_id: str, children: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from polos.cli.inert import inert, one_line
 from polos.cli.options import length, moment, payload
-from polos.cli.screens.words import ago, counted, lasting, short
+from polos.cli.words import ago, counted, lasting, short
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
