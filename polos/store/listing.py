@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, literal_column, or_, select
 
 from polos.model.listing import ExecutionPage, ExecutionQuery, ExecutionSummary, Place
 from polos.model.records import Micros, as_datetime
 from polos.model.states import Status
 from polos.store import tags
 from polos.store.database import Database
+from polos.store.executions import one_of
+from polos.store.schema import IS_LISTED, LISTED
 from polos.store.schema import executions as table
 from polos.store.schema import tags as tags_table
 from polos.store.unindexed import of_project
@@ -59,7 +61,7 @@ def _statement(query: ExecutionQuery) -> Select[Any]:
         source = source.where(
             tags_table.c.project_id == _project, tags_table.c.tag == query.tag, of_project()
         )
-    elif query.parent_execution_id is not None:
+    elif query.parent_execution_id is not None or query.statuses == (Status.RUNNING,):
         source = source.where(of_project())
     else:
         source = source.where(table.c.project_id == _project)
@@ -76,7 +78,7 @@ def _conditions(
     given = {name: getattr(query, name) for name in _EQUAL}
     found = [table.c[name] == value for name, value in given.items() if value is not None]
     if query.statuses:
-        found.append(table.c.status.in_([status.value for status in query.statuses]))
+        found += _stands(query.statuses)
     if query.created_after is not None:
         found.append(created_at >= query.created_after)
     if query.created_before is not None:
@@ -85,6 +87,18 @@ def _conditions(
         moment, last = query.after.created_at, query.after.id
         # Not a comparison of rows: MySQL finds no index for those.
         found.append(and_(created_at <= moment, or_(created_at < moment, id_ < last)))
+    return found
+
+
+def _stands(statuses: tuple[Status, ...]) -> list[ColumnElement[bool]]:
+    """Conditions on the status, in the words of the indexes that are for it."""
+    found: list[ColumnElement[bool]] = [one_of(statuses)]
+    if LISTED.issuperset(statuses):
+        found.append(literal_column(f"{table.name}.{IS_LISTED}"))
+    if statuses == (Status.QUEUED,):
+        found.append(table.c.dispatch_at.is_not(None))
+    if statuses == (Status.RUNNING,):
+        found.append(table.c.lease_expires_at.is_not(None))
     return found
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    text,
     true,
 )
 from sqlalchemy.dialects import mysql
@@ -58,6 +59,8 @@ def _one_of(statuses: frozenset[Status]) -> str:
     return ", ".join(f"'{status}'" for status in sorted(statuses))
 
 
+LISTED = frozenset({Status.CANCELLED, Status.FAILED, Status.WAITING})
+IS_LISTED = f"status IN ({_one_of(LISTED)})"
 _ended = f"status IN ({_one_of(ENDED)})"
 _all = _one_of(frozenset(Status))
 
@@ -197,6 +200,7 @@ Index(
     executions.c.project_id,
     executions.c.session_id,
     executions.c.created_at,
+    executions.c.id,
     postgresql_where=executions.c.session_id.is_not(None),
     sqlite_where=executions.c.session_id.is_not(None),
 )
@@ -205,8 +209,19 @@ Index(
     executions.c.project_id,
     executions.c.user_id,
     executions.c.created_at,
+    executions.c.id,
     postgresql_where=executions.c.user_id.is_not(None),
     sqlite_where=executions.c.user_id.is_not(None),
+)
+# For lists by status. Not those through which every execution goes: they would pay for it.
+Index(
+    "polos_ix_status",
+    executions.c.project_id,
+    executions.c.status,
+    executions.c.created_at,
+    executions.c.id,
+    postgresql_where=text(IS_LISTED),
+    sqlite_where=text(IS_LISTED),
 )
 Index(
     "polos_ix_finished",
