@@ -135,7 +135,9 @@ def pooler(database: Database) -> PoolerFacts | None:
     """
     if database.dialect != _POSTGRES:
         return None
-    with database.engine.connect() as first, database.engine.connect() as second:
+    # No transaction: it would keep the server process.
+    engine = database.engine.execution_options(polos_single_statement=True)
+    with engine.connect() as first, engine.connect() as second:
         promised = _promised(first)
         idle = int(_one(first, "SELECT pg_backend_pid()"))
         busy = int(_one(second, "SELECT pg_backend_pid()"))
