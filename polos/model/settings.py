@@ -40,6 +40,7 @@ class Settings:
         soft_shutdown_seconds: how long a step may go on after SIGTERM before its execution is
             handed on; Celery's ``worker_soft_shutdown_timeout`` where that is set.
         unwind_seconds: how long an ended attempt's tasks may take to clean up.
+        retention_days: days after its end after which an execution is deleted; 0 keeps all.
         sqlite_synchronous: ``FULL``, or ``NORMAL`` (may lose the last commits when power fails).
     """
 
@@ -57,6 +58,7 @@ class Settings:
     max_recoveries: int = 10
     soft_shutdown_seconds: float = 25.0
     unwind_seconds: float = 5.0
+    retention_days: float = 0.0
     sqlite_synchronous: str = "FULL"
 
     @classmethod
@@ -108,6 +110,12 @@ def find_home(start: Path | None = None) -> Path:
     here = Path(chosen).expanduser() if chosen else _nearest(start or Path.cwd())
     here.mkdir(parents=True, exist_ok=True)
     return here
+
+
+def has_home(start: Path | None = None) -> bool:
+    """Whether the folder of the embedded broker and database is there already."""
+    chosen = os.environ.get("POLOS_HOME")
+    return (Path(chosen).expanduser() if chosen else _nearest(start or Path.cwd())).is_dir()
 
 
 def _nearest(start: Path) -> Path:

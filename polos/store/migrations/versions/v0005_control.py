@@ -13,11 +13,30 @@ branch_labels = None
 depends_on = None
 
 
+_LISTS: tuple[tuple[str, list[str], str | None], ...] = (
+    ("polos_ix_created", ["project_id", "created_at", "id"], None),
+    ("polos_ix_workflow", ["project_id", "workflow_id", "created_at", "id"], None),
+    (
+        "polos_ix_session",
+        ["project_id", "session_id", "created_at", "id"],
+        "session_id IS NOT NULL",
+    ),
+    ("polos_ix_user", ["project_id", "user_id", "created_at", "id"], "user_id IS NOT NULL"),
+    (
+        "polos_ix_status",
+        ["project_id", "status", "created_at", "id"],
+        "status IN ('cancelled', 'failed', 'waiting')",
+    ),
+    ("polos_ix_finished", ["project_id", "finished_at"], "finished_at IS NOT NULL"),
+)
+
+
 def upgrade() -> None:
     for column in (
         sa.Column("start_by", sa.BigInteger(), nullable=True),
-        sa.Column("retries_left", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("run_timeout", sa.BigInteger(), nullable=True),
         sa.Column("retried", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("retries_used", sa.Integer(), server_default="0", nullable=False),
         sa.Column("forked_from", Key, nullable=True),
     ):
         add_column("polos_executions", column)
@@ -28,28 +47,8 @@ def upgrade() -> None:
 
 
 def _indexes() -> None:
-    add_index("polos_ix_created", "polos_executions", ["project_id", "created_at", "id"])
-    add_index(
-        "polos_ix_workflow", "polos_executions", ["project_id", "workflow_id", "created_at", "id"]
-    )
-    add_index(
-        "polos_ix_session",
-        "polos_executions",
-        ["project_id", "session_id", "created_at"],
-        "session_id IS NOT NULL",
-    )
-    add_index(
-        "polos_ix_user",
-        "polos_executions",
-        ["project_id", "user_id", "created_at"],
-        "user_id IS NOT NULL",
-    )
-    add_index(
-        "polos_ix_finished",
-        "polos_executions",
-        ["project_id", "finished_at"],
-        "finished_at IS NOT NULL",
-    )
+    for name, columns, where in _LISTS:
+        add_index(name, "polos_executions", columns, where)
     open_ = "deadline_at IS NOT NULL AND finished_at IS NULL"
     add_index("polos_ix_deadline", "polos_executions", ["finished_at", "deadline_at"], open_)
     add_index(
