@@ -15,14 +15,16 @@ from polos.codec import failure_of
 from polos.definition.registry import Registry
 from polos.engine.clock import StoreClock
 from polos.engine.company import Company, Solitude
+from polos.engine.ending import judged
 from polos.engine.inner import AnyWorkflow, Inner
 from polos.engine.journal import Journal
 from polos.engine.keeper import Keeper, Lease
 from polos.engine.signals import AttemptAborted, WorkerStopping
 from polos.engine.suspicion import Suspicion
+from polos.engine.tasks import NoTasks
 from polos.errors import CodecError, LeaseLost, StoreError
-from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked
-from polos.model.ports import Dispatcher
+from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked, TriedAgain
+from polos.model.ports import Dispatcher, TaskSender
 from polos.model.records import (
     Claimed,
     Execution,
@@ -63,6 +65,7 @@ class Runner:
         keeper: keeps the leases of this process.
         company: what else runs in it; nothing where left out.
         check: raises CodecError for an execution with options that can't be read.
+        sender: sends the tasks that are steps; without one there are none.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Runner:
         keeper: Keeper,
         company: Company | None = None,
         check: Callable[[Execution], None] = lambda execution: None,
+        sender: TaskSender | None = None,
     ) -> None:
         self._check = check
         self._store = store
@@ -83,7 +87,9 @@ class Runner:
         self._keeper = keeper
         self._contact = keeper.contact
         self._company = company or Company()
-        self._inner = Inner(store, dispatcher, registry, settings, self._company.stopping)
+        self._inner = Inner(
+            store, dispatcher, registry, settings, self._company.stopping, sender or NoTasks()
+        )
 
     def run(self, execution_id: str, workflow_id: str, owner: Owner) -> Hop:
         """Claim an execution and run it to its next outcome; nothing where it can't be claimed.
@@ -142,7 +148,8 @@ class Runner:
                 claimed = self._loaded(claimed, lease)
                 journal = Journal(self._store, claimed, lambda: lease.lost, self._contact)
                 suspicion = Suspicion(claimed, journal, place)
-                outcome = self._inner.run(workflow, journal, clock, lease, suspicion)
+                ended = self._inner.run(workflow, journal, clock, lease, suspicion)
+                outcome = judged(ended, workflow, journal, clock)
                 hints = journal.end(outcome)
                 if hints is not None:
                     break
@@ -177,7 +184,7 @@ class Runner:
 
     def _loaded(self, claimed: Claimed, lease: Lease) -> Claimed:
         # At the first claim nothing is stored, so nothing is loaded.
-        if claimed.execution.claims == 1:
+        if claimed.execution.is_fresh:
             return claimed
         checkpoints, waits = self._contact.insist(
             lambda: self._store.load(claimed.execution.id), lambda: lease.lost
@@ -186,7 +193,7 @@ class Runner:
 
     def _ahead(self, execution: Execution, outcome: Outcome, clock: StoreClock) -> tuple[Hint, ...]:
         """The hint with a countdown for a wait that ends soon."""
-        if not isinstance(outcome, Parked) or outcome.wake_at is None:
+        if not isinstance(outcome, Parked | TriedAgain) or outcome.wake_at is None:
             return ()
         countdown = clock.until(outcome.wake_at)
         if countdown > self._settings.countdown_horizon:
@@ -233,7 +240,7 @@ class Runner:
                 text = f"failed: {failure.error_type}: {failure.reason}"
             case Cancelled():
                 text = "cancelled"
-            case Parked(reason=reason):
+            case Parked(reason=reason) | TriedAgain(reason=reason):
                 text = reason
             case _:
                 assert_never(outcome)

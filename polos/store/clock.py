@@ -10,7 +10,7 @@ from sqlalchemy.sql.functions import GenericFunction
 
 
 class now_micros(GenericFunction[int]):  # noqa: N801
-    """The moment at which the database evaluates it, not the transaction's start."""
+    """The moment at which the database evaluates it, or begins the statement; no earlier one."""
 
     type = BigInteger()
     inherit_cache = True
@@ -24,13 +24,16 @@ def _postgresql(element: Any, compiler: Any, **kw: Any) -> str:
 @compiles(now_micros, "sqlite")
 def _sqlite(element: Any, compiler: Any, **kw: Any) -> str:
     # unixepoch('subsec') needs SQLite 3.42; 'now' is one moment within a statement.
-    return (
+    text = (
         "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000"
         " + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
     )
+    # Django writes parameters as %s on each database.
+    return text.replace("%", "%%") if compiler.dialect.paramstyle == "format" else text
 
 
 @compiles(now_micros, "mysql")
 @compiles(now_micros, "mariadb")
 def _mysql(element: Any, compiler: Any, **kw: Any) -> str:
-    return "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
+    # One moment within a statement, else no index serves it; and no session's time zone is in it.
+    return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"

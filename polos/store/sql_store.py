@@ -29,7 +29,6 @@ from polos.model.records import (
 from polos.model.settings import Settings
 from polos.store import (
     batches,
-    cancelling,
     checkpoints,
     children,
     executions,
@@ -37,10 +36,12 @@ from polos.store import (
     outcomes,
     recovery,
     sweeping,
+    tasks,
     waits,
     workers,
 )
 from polos.store.clock import now_micros
+from polos.store.control import ControlStore
 from polos.store.database import Database
 from polos.store.listening import Line
 from polos.store.migrate import ensure_schema
@@ -51,7 +52,7 @@ _wakeups = select(table.c.wakeups, table.c.cancel_requested_at).where(
 )
 
 
-class SqlStore:
+class SqlStore(ControlStore):
     """Executions, checkpoints and waits of one project in one database.
 
     Args:
@@ -215,6 +216,39 @@ class SqlStore:
 
         self.database.transaction(work)
 
+    def keep_waits(self, execution_id: str, token: str, pending: Sequence[Wait]) -> None:
+        """Commit waits that are not there yet.
+
+        Raises:
+            LeaseLost: the token no longer holds the lease; nothing was written.
+        """
+
+        def work(connection: Connection) -> None:
+            self._check_lease(connection, execution_id, token)
+            waits.add(connection, execution_id, pending)
+
+        self.database.transaction(work)
+
+    def sent(self, execution_id: str, token: str, pending: Sequence[Wait]) -> None:
+        """Note how often the tasks of these waits were sent, and when they are due again."""
+        tasks.sent(self.database, execution_id, token, pending)
+
+    def complete_task(
+        self,
+        execution_id: str,
+        step_key: str,
+        task_id: str,
+        outcome: bytes | Failure,
+        attempts: int = 1,
+    ) -> tuple[Hint, ...] | None:
+        """Record a task's encoded value, or its failure, if its execution still waits for it.
+
+        The hints for the execution, where it was woken; None where this project has no such one.
+        """
+        return tasks.complete(
+            self.database, self.project_id, execution_id, step_key, task_id, outcome, attempts
+        )
+
     def start_child(
         self, parent_id: str, token: str, child: NewExecution, row: Checkpoint | Wait
     ) -> Execution:
@@ -271,14 +305,6 @@ class SqlStore:
     def release(self, execution_id: str, token: str) -> None:
         """Give the lease back, the execution being claimable at once by others."""
         outcomes.release(self.database, execution_id, token)
-
-    def cancel(self, execution_id: str) -> tuple[bool, tuple[Hint, ...]]:
-        """Cancel an execution and its open children; False where it had ended."""
-        return cancelling.cancel(self.database, self.project_id, execution_id)
-
-    def finish_descents(self, most: int) -> tuple[Hint, ...]:
-        """Go on where cancelling downwards was broken off."""
-        return cancelling.finish_descents(self.database, self.project_id, most)
 
     def wake_due(self, most: int, reach: Reach = ANYTHING) -> tuple[Hint, ...]:
         """Queue the waiting executions whose time has come."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from polos.model.outcome import Parked
 from polos.model.records import (
@@ -29,6 +30,8 @@ from polos.store.sql_store import SqlStore
 OWNER = Owner("boot", "namespace", 41, 7, "worker@a")
 OTHER = Owner("boot", "namespace", 42, 8, "worker@b")
 FAILURE = Failure("no luck", "builtins.ValueError", "pay", 3, "Traceback …")
+# What contradicts itself; drivers of MySQL call some of it operational.
+REFUSED = (IntegrityError, OperationalError)
 FAR = 4_000_000_000_000_000
 
 # What the columns of an execution in each state must have, for the database to take it.
@@ -102,6 +105,13 @@ def family(store: SqlStore, *, claimed: bool = True) -> tuple[Claimed, Claimed]:
     found = store.get("child")
     assert found is not None
     return parent, Claimed(found, "", Micros(0))
+
+
+def start_child(store: SqlStore, parent: Claimed, child: NewExecution) -> None:
+    """Start a child that its parent waits for."""
+    key = child.parent_step_key or ""
+    wait = Wait(key, Kind.CHILD, target_id=child.id)
+    store.start_child(parent.execution.id, parent.token, child, wait)
 
 
 def put(database: Database, status: Status, execution_id: str = "one", **given: Any) -> Execution:
