@@ -8,7 +8,7 @@ import workflows
 from workflows import Cart, Order, Reminder
 
 GOODS = ["keyboard", "mouse", "screen"]
-WRONG = ["keyboard", "unicorn"]
+WRONG = ["keyboard", "yeti"]
 
 
 def outcome(job: Callable[[], Any]) -> str:
