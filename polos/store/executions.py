@@ -129,10 +129,10 @@ def moments(delay: Any, until_deadline: Any) -> dict[str, ColumnElement[Any]]:
 _insert = insert(table).values(
     **moments(bindparam("delay", type_=BigInteger), bindparam("until_deadline"))
 )
-_given = new_values(NewExecution(ExecutionId(""), "", "", b""))
+# The columns that ``new_values`` gives.
+GIVEN = [name for name in new_values(NewExecution(ExecutionId(""), "", "", b"")) if name in table.c]
 _insert_returning = Prebuilt(
-    _insert.returning(table.c.created_at, table.c.wake_at, table.c.deadline_at),
-    columns=[name for name in _given if name in table.c],
+    _insert.returning(table.c.created_at, table.c.wake_at, table.c.deadline_at), columns=GIVEN
 )
 _by_id = Prebuilt(
     select(table).where(

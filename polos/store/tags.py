@@ -9,16 +9,17 @@ from sqlalchemy import Connection, bindparam, insert, select
 
 from polos.model.records import NewExecution
 from polos.store.database import Database
-from polos.store.schema import executions, tags
+from polos.store.schema import executions
+from polos.store.schema import tags as table
 
-_insert = insert(tags)
+_insert = insert(table)
 _created = select(executions.c.id, executions.c.created_at).where(
     executions.c.id.in_(bindparam("ids", expanding=True))
 )
 _found = (
-    select(tags.c.execution_id, tags.c.tag)
-    .where(tags.c.execution_id.in_(bindparam("ids", expanding=True)))
-    .order_by(tags.c.execution_id, tags.c.tag)
+    select(table.c.execution_id, table.c.tag)
+    .where(table.c.execution_id.in_(bindparam("ids", expanding=True)))
+    .order_by(table.c.execution_id, table.c.tag)
 )
 
 
@@ -36,7 +37,7 @@ def write(connection: Connection, news: Sequence[NewExecution], *, again: bool =
     there = (
         {(row.execution_id, row.tag) for row in connection.execute(_found, ids)} if again else ()
     )
-    rows = [it for new in tagged for it in _rows(new, moments[new.id])]
+    rows = [it for new in tagged for it in rows_of(new, moments[new.id])]
     missing = [row for row in rows if (row["execution_id"], row["tag"]) not in there]
     if missing:
         connection.execute(_insert, missing)
@@ -57,6 +58,7 @@ def of(connection: Connection, execution_id: str) -> tuple[str, ...]:
     return tuple(row.tag for row in rows)
 
 
-def _rows(new: NewExecution, created_at: int) -> list[dict[str, Any]]:
+def rows_of(new: NewExecution, created_at: int) -> list[dict[str, Any]]:
+    """The rows of an execution's tags, whose time is its own."""
     fixed = {"execution_id": new.id, "project_id": new.project_id, "created_at": created_at}
     return [fixed | {"tag": tag} for tag in new.tags]
