@@ -41,11 +41,7 @@ def done() -> Effects:
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of a tenth of a second."""
 
-    class Soon(RetryPolicy):
-        def delay(self, failed_attempts: int) -> float:
-            return 0.1
-
-    monkeypatch.setattr(ending, "RetryPolicy", Soon)
+    monkeypatch.setattr(ending, "PAUSES", RetryPolicy(base_delay=0.1, max_delay=0.1))
 
 
 def test_it_is_tried_again_and_what_has_succeeded_is_not(engine: Engine, done: Effects) -> None:
@@ -100,7 +96,7 @@ def test_a_plain_function_is_tried_again_as_well(engine: Engine, done: Effects) 
 
 
 def test_pauses_grow_as_those_of_steps_do(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
-    monkeypatch.setattr(ending, "RetryPolicy", RetryPolicy)
+    monkeypatch.setattr(ending, "PAUSES", RetryPolicy())
 
     @workflow(id="grows", retries=9)
     async def grows(ctx: WorkflowContext) -> None:
