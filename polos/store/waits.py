@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Executable, bindparam, delete, literal_column, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, delete, literal_column, select
 
 from polos.model.records import Kind, Wait
 from polos.store.database import Database
 from polos.store.prebuilt import Prebuilt
 from polos.store.rows import wait_of, wait_values
 from polos.store.schema import checkpoints, waits
+from polos.store.upserts import insert_missing
 
 _all = Prebuilt(
     select(waits)
@@ -43,10 +43,6 @@ _other = (
     .where(waits.c.step_key.not_in(bindparam("but", expanding=True)))
     .limit(1)
 )
-_insert: dict[str, Executable] = {
-    "sqlite": sqlite.insert(waits).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(waits).on_conflict_do_nothing(),
-}
 _delete_some = delete(waits).where(
     waits.c.execution_id == bindparam("the_id"),
     waits.c.step_key.in_(bindparam("keys", expanding=True)),
@@ -74,7 +70,7 @@ def add(connection: Connection, execution_id: str, rows: Sequence[Wait]) -> None
     """Write waits; one that is there, from a commit whose answer was lost, is left alone."""
     if rows:
         values: list[dict[str, Any]] = [wait_values(execution_id, row) for row in rows]
-        connection.execute(_insert[connection.dialect.name], values)
+        connection.execute(insert_missing(connection.dialect.name, waits), values)
 
 
 def keep(connection: Connection, execution_id: str, wait: Wait) -> None:
