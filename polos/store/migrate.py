@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from polos.errors import SchemaError
 from polos.store.database import Database
-from polos.store.schema import SCHEMA
+from polos.store.schema import SCHEMA, metadata
 
 VERSION_TABLE = "polos_schema"
 # Any number that nothing else in the database is likely to lock; the letters of "polos".
@@ -38,22 +38,42 @@ def ensure_schema(database: Database, *, migrate: bool) -> None:
     upgrade(database)
 
 
-def upgrade(database: Database) -> str:
-    """Bring the schema up to date; safe to call from many processes at once."""
+def upgrade(database: Database, schema: str = SCHEMA) -> str:
+    """Bring the schema up to date; safe to call from many processes at once.
+
+    Args:
+        database: which one.
+        schema: as far as that; a newer one stays as it is.
+    """
 
     def work(connection: Connection) -> None:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        _lock(connection)
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
         found = _found(connection)
-        if found is None or found < SCHEMA:
-            command.upgrade(config, "head")
+        if found is None or found < schema:
+            command.upgrade(config, schema)
 
     database.transaction(work)
-    return SCHEMA
+    return schema
+
+
+def remove(database: Database) -> None:
+    """Drop all tables of Polos, with all that is in them."""
+
+    def work(connection: Connection) -> None:
+        _lock(connection)
+        metadata.drop_all(connection)
+        connection.execute(text(f"DROP TABLE IF EXISTS {VERSION_TABLE}"))
+
+    database.transaction(work)
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 def _found(connection: Connection) -> str | None:
