@@ -1,4 +1,4 @@
-"""Executions in Django's admin, to be read: with their steps, what they wait for, their children."""
+"""Executions in Django's admin, to be read: with their steps, their waits, their children."""
 
 from __future__ import annotations
 

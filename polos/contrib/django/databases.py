@@ -40,7 +40,7 @@ def chosen_alias() -> str:
 
 
 def given_settings() -> Settings:
-    """Polos's settings among Django's, as ``namespace="CELERY"`` names them, or the environment's."""
+    """Polos's settings among Django's (``CELERY_POLOS_…``), or in the environment."""
     return Settings.load(_CelerySettings())
 
 
@@ -102,8 +102,8 @@ def _sqlite(alias: str, found: Mapping[str, Any]) -> str:
     name = str(found["NAME"])
     if not name or ":memory:" in name or "mode=memory" in name:
         raise ConfigurationError(
-            f"DATABASES[{alias!r}] is an SQLite database in memory, which no other connection sees: "
-            "name a file. Django's tests make theirs in memory unless told otherwise: "
+            f"DATABASES[{alias!r}] is an SQLite database in memory, which no other connection "
+            "sees: name a file. Django's tests make theirs in memory unless told otherwise: "
             f'DATABASES[{alias!r}]["TEST"] = {{"NAME": BASE_DIR / "test.sqlite3"}}'
         )
     if name.startswith("file:"):
