@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from uuid import uuid4
 
 from polos.client.watcher import Watcher
@@ -12,6 +14,7 @@ from polos.definition.registry import registry
 from polos.errors import ExecutionNotFound, WorkflowNotFound
 from polos.model.ports import Dispatcher, StartRequest
 from polos.model.records import Execution, ExecutionId, Hint, NewExecution
+from polos.store.joining import start_within
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.client")
@@ -68,6 +71,7 @@ class DirectClient:
         """Write the execution and send its hint.
 
         A broker that is away delays the start but does not fail it: the sweep sends the hint.
+        With a connection, nothing else is asked, and the hint is sent after its commit.
 
         Raises:
             WorkflowNotFound: neither this process nor any worker knows the workflow.
@@ -75,8 +79,10 @@ class DirectClient:
             StoreUnavailable: the database can't be reached; nothing was started, unless the
                 error is ``uncertain``.
         """
-        self._check_known([request.workflow_id])
         new = self._new(request)
+        if request.connection is not None:
+            return start_within(request.connection, new, self._send_soon)[0]
+        self._check_known([request.workflow_id])
         if request.awaited:
             new = replace(new, listener=self.watcher.expect(new.id))
         execution, fresh = self.store.start(new)
@@ -124,6 +130,16 @@ class DirectClient:
             self._watcher.close()
         if self._store is not None:
             self._store.close()
+
+    def _send_soon(self, execution: Execution) -> None:
+        """Send a hint, but don't hold up an event loop with it."""
+        send = partial(self._dispatcher.dispatch, [_hint(execution)])
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            send()
+        else:
+            loop.run_in_executor(None, send)
 
     def _check_known(self, workflow_ids: Iterable[str]) -> None:
         missing = [id_ for id_ in workflow_ids if registry.get(id_) is None]

@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from polos.engine.resting import is_wanted, rest, resting
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 OnIdle = Callable[[float | None], float | None]
 
 # A step that spins with sleep(0) never lets the loop be idle; others must not starve.
@@ -74,8 +76,8 @@ class StepLoop(asyncio.SelectorEventLoop):
         self._others: set[Executor] = set()
 
     def run_in_executor(
-        self, executor: Executor | None, func: Callable[..., Any], *args: Any
-    ) -> Any:
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
+    ) -> asyncio.Future[T]:
         """Call a function in a thread; in one of the loop's own, tidy that thread afterwards."""
         if not is_wanted():
             return super().run_in_executor(executor, func, *args)

@@ -102,11 +102,9 @@ def moments(delay: Any, run_timeout: Any) -> dict[str, ColumnElement[Any]]:
 _insert = insert(table).values(
     **moments(bindparam("delay", type_=BigInteger), bindparam("run_timeout"))
 )
-_given = new_values(NewExecution(ExecutionId(""), "", "", b""))
-_insert_returning = Prebuilt(
-    _insert.returning(table.c.created_at, table.c.wake_at),
-    columns=[name for name in _given if name in table.c],
-)
+# The columns that ``new_values`` gives.
+GIVEN = [name for name in new_values(NewExecution(ExecutionId(""), "", "", b"")) if name in table.c]
+_insert_returning = Prebuilt(_insert.returning(table.c.created_at, table.c.wake_at), columns=GIVEN)
 _by_id = Prebuilt(
     select(table).where(
         table.c.id == bindparam("the_id"), table.c.project_id == bindparam("project")

@@ -147,9 +147,13 @@ def counts(rows: str) -> dict[str, int]:
     from polos.contrib.django.paging import EstimatingPaginator
 
     connection = _connection()
-    numbers = "generate_series(1, {rows})" if connection.vendor == "postgresql" else (
-        "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "
-        "SELECT i FROM n)"
+    numbers = (
+        "generate_series(1, {rows})"
+        if connection.vendor == "postgresql"
+        else (
+            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "
+            "SELECT i FROM n)"
+        )
     )
     with connection.cursor() as cursor:
         cursor.execute(

@@ -24,8 +24,7 @@ def translated(monkeypatch: pytest.MonkeyPatch, vendor: str, **given: Any) -> st
     engine = f"django.db.backends.{ENGINES[vendor]}"
     handler = ConnectionHandler({"default": {"ENGINE": engine, **given}})
     connection = SimpleNamespace(vendor=vendor, settings_dict=handler.settings["default"])
-    fake = type("Fake", (dict,), {"settings": handler.settings})({"default": connection})
-    monkeypatch.setattr(databases, "connections", fake)
+    monkeypatch.setattr(databases, "connections", {"default": connection})
     return databases.database_url("default")
 
 

@@ -78,23 +78,23 @@ class ExecutionAdmin(admin.ModelAdmin):
         return found.filter(project_id=project_id()).defer(*_BLOBS)
 
     @admin.display(description="created", ordering="created_at")
-    def created(self, execution: Execution) -> Any:
+    def created(self, execution: Any) -> Any:
         """When it was written."""
         return display.moment(execution.created_at)
 
     @admin.display(description="duration")
-    def duration(self, execution: Execution) -> str:
+    def duration(self, execution: Any) -> str:
         """From its creation to its end, or to now."""
         end = execution.finished_at or as_micros(timezone.now())
         return display.span(execution.created_at, end)
 
     @admin.display(description="started")
-    def started(self, execution: Execution) -> str:
+    def started(self, execution: Any) -> str:
         """When its first attempt began."""
         return display.clock(execution.started_at)
 
     @admin.display(description="ended")
-    def ended(self, execution: Execution) -> str:
+    def ended(self, execution: Any) -> str:
         """When it ended, and how long that took."""
         if execution.finished_at is None:
             return display.NOTHING
@@ -102,17 +102,17 @@ class ExecutionAdmin(admin.ModelAdmin):
         return f"{display.clock(execution.finished_at)}, after {took}"
 
     @admin.display(description="payload")
-    def payload_text(self, execution: Execution) -> str:
+    def payload_text(self, execution: Any) -> str:
         """What it was started with."""
         return display.block(display.value_text(execution.payload))
 
     @admin.display(description="result")
-    def result_text(self, execution: Execution) -> str:
+    def result_text(self, execution: Any) -> str:
         """What it gave."""
         return display.block(display.value_text(execution.result))
 
     @admin.display(description="error")
-    def error(self, execution: Execution) -> str:
+    def error(self, execution: Any) -> str:
         """What it failed with."""
         failure = display.failure_of(execution.failure)
         trace = failure.traceback if failure else ""
@@ -120,13 +120,13 @@ class ExecutionAdmin(admin.ModelAdmin):
         return display.block(f"{text}\n\n{trace}" if trace else text)
 
     @admin.display(description="steps")
-    def steps(self, execution: Execution) -> str:
+    def steps(self, execution: Any) -> str:
         """What its steps came to, in their order."""
         head = ("step", "kind", "began", "took", "attempts", "came to")
         return display.table(head, map(_step, execution.checkpoints.all()[:_SHOWN]))
 
     @admin.display(description="waits for")
-    def waits_for(self, execution: Execution) -> str:
+    def waits_for(self, execution: Any) -> str:
         """What it waits for that has not come yet."""
         come = execution.checkpoints.values("step_key")
         waits = execution.waits.exclude(step_key__in=come)
@@ -134,7 +134,7 @@ class ExecutionAdmin(admin.ModelAdmin):
         return display.table(head, map(_wait, waits[:_SHOWN]))
 
     @admin.display(description="children")
-    def children_started(self, execution: Execution) -> str:
+    def children_started(self, execution: Any) -> str:
         """The executions that its steps started."""
         children = execution.children.defer(*_BLOBS).order_by("created_at", "id")[:_SHOWN]
         rows = [
@@ -144,12 +144,12 @@ class ExecutionAdmin(admin.ModelAdmin):
         return display.table(("step", "execution", "workflow", "status", "duration"), rows)
 
     @admin.display(description="parent")
-    def parent_link(self, execution: Execution) -> str:
+    def parent_link(self, execution: Any) -> str:
         """The execution whose step started it."""
         return _link(execution.parent_id) if execution.parent_id else display.NOTHING
 
     @admin.display(description="tags")
-    def labels(self, execution: Execution) -> str:
+    def labels(self, execution: Any) -> str:
         """What it was labelled with."""
         tags = execution.tags.values_list("tag", flat=True).order_by("tag")
         return ", ".join(tags) or display.NOTHING

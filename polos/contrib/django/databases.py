@@ -62,7 +62,7 @@ def database_url(alias: str) -> str:
     Raises:
         ConfigurationError: there is no such alias, or no database that Polos can use.
     """
-    if alias not in connections.settings:
+    if alias not in connections:
         raise ConfigurationError(
             f"DATABASES has no {alias!r}: set {ALIAS} to the alias of the database that is to keep "
             "Polos's executions"

@@ -10,7 +10,6 @@ from typing import Any
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
 from polos.codec import decode, decode_failure, plain
 from polos.errors import CodecError
@@ -18,6 +17,8 @@ from polos.model.records import SECOND, Failure, Micros, as_datetime
 
 NOTHING = "-"
 _CHARACTERS = 20_000
+_BLOCK = '<pre style="margin:0;white-space:pre-wrap;overflow-wrap:anywhere">{}</pre>'
+_TABLE = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
 
 
 def moment(micros: int | None) -> datetime | None:
@@ -77,27 +78,25 @@ def failure_text(data: Any) -> str:
     return _shortened(": ".join(filter(None, (failure.error_type, failure.reason))))
 
 
-def block(text: str) -> str | SafeString:
+def block(text: str) -> str:
     """Text with its line breaks."""
-    return (
-        text
-        if text == NOTHING
-        else format_html(
-            '<pre style="margin:0;white-space:pre-wrap;overflow-wrap:anywhere">{}</pre>', text
+    return text if text == NOTHING else str(format_html(_BLOCK, text))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table; where it has no rows, a dash."""
+    lines = [format_html("<tr>{}</tr>", _cells("td", row)) for row in rows]
+    if not lines:
+        return NOTHING
+    return str(
+        format_html(
+            _TABLE, _cells("th", head), format_html_join("", "{}", ((line,) for line in lines))
         )
     )
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str | SafeString:
-    """A table; where it has no rows, a dash."""
-    made = [
-        format_html("<tr>{}</tr>", format_html_join("", "<td>{}</td>", zip(row))) for row in rows
-    ]
-    if not made:
-        return NOTHING
-    titles = format_html_join("", "<th>{}</th>", zip(head))
-    body = format_html_join("", "{}", zip(made))
-    return format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", titles, body)
+def _cells(tag: str, contents: Sequence[Any]) -> Any:
+    return format_html_join("", f"<{tag}>{{}}</{tag}>", ((it,) for it in contents))
 
 
 def _shortened(text: str) -> str:

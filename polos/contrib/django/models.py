@@ -9,18 +9,24 @@ from django.db import models
 from polos.model.states import Status
 
 
-class _ToBeRead:
+class _ToBeRead(models.Model):
     """What all of these models have in common."""
 
-    managed = False
-    default_permissions = ("view",)
+    objects: Any = models.Manager()
+
+    class Meta:
+        """Nobody may be given the right to more than a look."""
+
+        abstract = True
+        managed = False
+        default_permissions = ("view",)
 
 
 def _key(**given: Any) -> Any:
     return models.CharField(max_length=255, **given)
 
 
-class Execution(models.Model):
+class Execution(_ToBeRead):
     """One durable run of a workflow. Times are microseconds since the epoch, UTC.
 
     Example::
@@ -63,7 +69,7 @@ class Execution(models.Model):
     retried = models.IntegerField()
     forked_from = _key(null=True)
 
-    class Meta(_ToBeRead):
+    class Meta(_ToBeRead.Meta):
         """As the schema has it."""
 
         db_table = "polos_executions"
@@ -72,7 +78,7 @@ class Execution(models.Model):
         return f"{self.workflow_id} {self.id}"
 
 
-class Checkpoint(models.Model):
+class Checkpoint(_ToBeRead):
     """What one step came to; unique is the execution with the key."""
 
     execution = models.ForeignKey(
@@ -89,7 +95,7 @@ class Checkpoint(models.Model):
     started_at = models.BigIntegerField(null=True)
     created_at = models.BigIntegerField()
 
-    class Meta(_ToBeRead):
+    class Meta(_ToBeRead.Meta):
         """As the schema has it."""
 
         db_table = "polos_checkpoints"
@@ -99,7 +105,7 @@ class Checkpoint(models.Model):
         return str(self.step_key)
 
 
-class Wait(models.Model):
+class Wait(_ToBeRead):
     """What an execution waits for; unique is the execution with the key."""
 
     execution = models.ForeignKey(
@@ -113,7 +119,7 @@ class Wait(models.Model):
     failure = models.BinaryField(null=True)
     started_at = models.BigIntegerField(null=True)
 
-    class Meta(_ToBeRead):
+    class Meta(_ToBeRead.Meta):
         """As the schema has it."""
 
         db_table = "polos_waits"
@@ -122,7 +128,7 @@ class Wait(models.Model):
         return str(self.step_key)
 
 
-class Tag(models.Model):
+class Tag(_ToBeRead):
     """A label of an execution; unique is the execution with the tag."""
 
     execution = models.ForeignKey(
@@ -130,7 +136,7 @@ class Tag(models.Model):
     )
     tag = _key(primary_key=True)
 
-    class Meta(_ToBeRead):
+    class Meta(_ToBeRead.Meta):
         """As the schema has it."""
 
         db_table = "polos_tags"
@@ -139,13 +145,13 @@ class Tag(models.Model):
         return str(self.tag)
 
 
-class SeenWorkflow(models.Model):
+class SeenWorkflow(_ToBeRead):
     """A workflow that a worker has had the code of."""
 
     id = _key(primary_key=True)
     project_id = _key()
 
-    class Meta(_ToBeRead):
+    class Meta(_ToBeRead.Meta):
         """As the schema has it."""
 
         db_table = "polos_workflows"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from typing import Any
 
 from django.core.paginator import Paginator
 from django.db import connections
+from django.utils.functional import cached_property
 
 _COUNTED = 10_000
 
@@ -16,7 +16,7 @@ class EstimatingPaginator(Paginator):
     """Counts exactly as far as 10,000; above that PostgreSQL's planner is asked for a guess."""
 
     @cached_property
-    def count(self) -> int:
+    def count(self) -> Any:
         """How many rows there are, about."""
         rows: Any = self.object_list
         counted: int = rows.order_by()[: _COUNTED + 1].count()

@@ -23,7 +23,7 @@ class SchemaOperation(RunPython):
         super().__init__(forwards, backwards)
         self.schema = schema
 
-    def describe(self) -> str:
+    def describe(self) -> Any:
         """What the plan shows."""
         return f"Polos's schema {self.schema}"
 

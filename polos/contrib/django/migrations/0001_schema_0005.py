@@ -10,8 +10,6 @@ class Migration(migrations.Migration):
 
     initial = True
 
-    dependencies = []
-
     # Polos's own migrations use a connection of their own, for which SQLite's lock must be free.
     atomic = False
 
