@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple
 
 from polos.engine.resting import is_wanted, rest, resting
 
@@ -76,7 +76,7 @@ class StepLoop(asyncio.SelectorEventLoop):
         self._others: set[Executor] = set()
 
     def run_in_executor(
-        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
     ) -> asyncio.Future[T]:
         """Call a function in a thread; in one of the loop's own, tidy that thread afterwards."""
         if not is_wanted():
