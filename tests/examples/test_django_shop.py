@@ -131,7 +131,7 @@ def test_an_order_survives_its_worker_and_is_seen_in_the_admin(shop: Shop) -> No
 
 
 def _assert_seen_in_the_admin(browser: Browser, item: str) -> None:
-    browser.post("/admin/login/", username="root", password="secret")
+    browser.post("/admin/login/?next=/admin/", username="root", password="secret")
     listed = browser.get("/admin/polos/execution/")
     assert "fulfil_order" in seen(listed)
     [link] = set(re.findall(r'href="(/admin/polos/execution/[\w-]+/change/[^"]*)"', listed))
