@@ -30,7 +30,8 @@ def _runnable(command: str, changes: Mapping[str, str]) -> list[str]:
     for old, new in changes.items():
         command = command.replace(old, new)
     words = shlex.split(command)
-    if words[0] == "python":
-        return [sys.executable, *words[1:]]
-    # What pip has put beside Python.
-    return [str(Path(sys.executable).with_name(words[0])), *words[1:]]
+    at = next(place for place, word in enumerate(words) if "=" not in word)
+    settings, [name, *rest] = words[:at], words[at:]
+    # What pip has installed is beside Python.
+    program = sys.executable if name == "python" else str(Path(sys.executable).with_name(name))
+    return ["env", *settings, program, *rest] if settings else [program, *rest]
