@@ -23,8 +23,9 @@ def entry(url: str, **more: Any) -> dict[str, Any]:
     found = make_url(url)
     if found.get_backend_name() == "sqlite":
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": found.database, **more}
+    kind = {"mariadb": "mysql"}.get(found.get_backend_name(), found.get_backend_name())
     return {
-        "ENGINE": f"django.db.backends.{found.get_backend_name()}",
+        "ENGINE": f"django.db.backends.{kind}",
         "NAME": found.database,
         "USER": found.username or "",
         "PASSWORD": found.password or "",

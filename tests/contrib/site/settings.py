@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 import os
 
+import pymysql
+
+# Django's backend asks for mysqlclient, which has to be compiled.
+pymysql.install_as_MySQLdb()
+
 SECRET_KEY = "of no use outside of tests"
 ALLOWED_HOSTS = ["testserver", "127.0.0.1"]
 ROOT_URLCONF = "tests.contrib.site.urls"
