@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from celery import Celery
 
+from polos.binding import inspection
 from polos.binding.completions import Completions
 from polos.binding.consumer_step import ConsumerStep
 from polos.binding.delivery import Delivery
@@ -87,6 +88,8 @@ class Bound:
         bound_app.polos = self
         bound_app.steps["worker"].add(SweepStep)
         bound_app.steps["consumer"].add(ConsumerStep)
+        # Imported: workers answer what the doctor asks.
+        assert inspection.COMMAND
         self._unsubscribe = known.subscribe(self._register)
 
     @property

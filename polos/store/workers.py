@@ -102,10 +102,10 @@ def sign_off(database: Database, project_id: str, name: str, holder: str) -> Non
 def alive(database: Database, project_id: str, within: float) -> tuple[WorkerReport, ...]:
     """The workers that reported within so many seconds."""
     rows = database.run(_alive, {"project": project_id, "within": micros(within)})
-    return tuple(filter(None, map(_report_of, rows)))
+    return tuple(filter(None, map(report_of, rows)))
 
 
-def _report_of(row: Row[Any]) -> WorkerReport | None:
+def report_of(row: Row[Any]) -> WorkerReport | None:
     """A worker's report; None where it can't be read: the others must still be seen."""
     try:
         queues, workflow_ids = (tuple(json.loads(text)) for text in (row.queues, row.workflows))
