@@ -251,7 +251,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         awaited: bool = False,
         **texts: str | None,
     ) -> ExecutionHandle[ResultT_co]:
-        asked = chosen_client(client, f"workflow {self.id!r}")
+        asked = chosen_client(client, f"workflow {self.id!r}", self.id)
         limit = asked.max_value_bytes
         checked: dict[str, Any] = {
             name: check_text(name, text, empty=name in _MAY_BE_EMPTY)
