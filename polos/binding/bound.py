@@ -30,7 +30,7 @@ from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner
 from polos.errors import PolosError, StoreUnavailable
-from polos.model.outcome import Cancelled, Completed, Failed, Parked
+from polos.model.outcome import Cancelled, Completed, Failed, Parked, TriedAgain
 from polos.model.records import Execution
 from polos.model.settings import Settings
 from polos.model.states import Status
@@ -246,7 +246,7 @@ class Bound:
         return self._registry.get(workflow_id) is not None
 
     def _delivery(self, execution_id: str, workflow_id: str, hop: Hop) -> Delivery:
-        if isinstance(hop.outcome, Parked):
+        if isinstance(hop.outcome, Parked | TriedAgain):
             return Delivery(waiting=hop.outcome.reason)
         ended = self._ended(execution_id, workflow_id, hop)
         if ended is None:

@@ -6,6 +6,8 @@ import gc
 import weakref
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from polos.errors import ConfigurationError
 from polos.model.ports import WorkflowClient
 
@@ -97,6 +99,24 @@ class ClientSlot:
 process_slot = ClientSlot()
 
 
+def client_and_payload(first: Any, payload: Any, workflow_id: str) -> tuple[WorkflowClient, Any]:
+    """What a start was given: ``start(client, payload)``, or ``start(payload)``.
+
+    Args:
+        first: what the caller passed first; without a payload it may be that.
+        payload: what the caller passed as the payload.
+        workflow_id: what is to be started; apps without it are not considered.
+
+    Raises:
+        TypeError: the first is no client, and can't be the payload.
+        ConfigurationError: no client was passed and there is no default, or more than one.
+    """
+    call = f"workflow {workflow_id!r}"
+    if payload is None and isinstance(first, BaseModel | dict) and not _is_client(first):
+        return chosen_client(None, call, workflow_id), first
+    return chosen_client(first, call, workflow_id), payload
+
+
 def chosen_client(
     client: WorkflowClient | None, call: str, workflow_id: str | None = None
 ) -> WorkflowClient:
@@ -115,8 +135,9 @@ def chosen_client(
         return process_slot.choose(workflow_id, call)
     if not _is_client(client):
         raise TypeError(
-            f"{call} takes a client as its first argument, not {type(client).__name__}; "
-            "pass the payload as payload=…"
+            f"{call} takes a client or the payload as its first argument, not "
+            f"{type(client).__name__}; a payload is a Pydantic model or a dict, and with a client "
+            "it comes second"
         )
     return client
 

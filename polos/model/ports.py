@@ -115,6 +115,7 @@ class StartRequest:
 
     Attributes:
         awaited: whether the caller is going to wait for the end.
+        connection: the caller's own, in whose transaction it is to be written.
     """
 
     workflow_id: str
@@ -133,6 +134,8 @@ class StartRequest:
     dispatch: bool = True
     delay_seconds: float = 0.0
     awaited: bool = False
+    connection: Any = None
+    tags: tuple[str, ...] = ()
 
 
 __all__ = [
