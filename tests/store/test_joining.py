@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from polos.client.direct import DirectClient
 from polos.errors import ConfigurationError, ExecutionExists, SchemaError
+from polos.model.listing import ExecutionQuery
 from polos.model.ports import StartRequest
 from polos.model.records import Execution, Hint, Reach
 from polos.store.database import Database
@@ -107,6 +108,17 @@ def test_a_start_is_written_as_any_other(
     for name in ("id", "created_at", "deadline_at", "dispatch_at"):
         del theirs[name], ours[name]
     assert theirs == ours
+
+
+def test_its_tags_are_part_of_it(client: DirectClient, store: SqlStore, engine: Engine) -> None:
+    with engine.begin() as connection:
+        kept = start(client, connection, tags=("red", "big"))
+    with engine.connect() as connection:
+        start(client, connection, tags=("red",))
+        connection.rollback()
+    found = store.list_executions(ExecutionQuery(tag="red"))
+    assert [it.id for it in found.items] == [kept.id]
+    assert set(found.items[0].tags) == {"red", "big"}
 
 
 def _with_connection(engine: Engine, work: Callable[[Any], Any], commit: bool) -> None:
