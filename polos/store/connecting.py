@@ -21,6 +21,8 @@ from polos.store.rewriting import run_rewritten
 
 _BUSY_SECONDS = 30
 _RECYCLED_SECONDS = 300
+# In what is kept of a connection to PostgreSQL: whether a pooler is in between.
+POOLED = "polos_pooled"
 
 
 def embedded_url() -> str:
@@ -167,8 +169,9 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
 
 def _prepare_psycopg(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: object) -> None:
-        if is_pooled(connection):
+    def _connected(connection: Any, record: Any) -> None:
+        record.info[POOLED] = is_pooled(connection)
+        if record.info[POOLED]:
             # A prepared statement stays behind on a connection that is then another client's.
             connection.prepare_threshold = None
 
