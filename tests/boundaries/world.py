@@ -6,25 +6,30 @@ redelivers nothing. So what goes on after a death goes on from the store alone.
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from polos.client.direct import DirectClient
-from polos.codec import encode_payload
+from polos.codec import encode, encode_payload
 from polos.definition.registry import registry
+from polos.engine import tasks
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Runner
 from polos.engine.sweeper import Sweeper
 from polos.errors import StoreUnavailable
-from polos.model.ports import StartRequest
+from polos.model.ports import StartRequest, TaskSending
 from polos.model.records import SECOND, Hint, WorkerReport
 from polos.model.settings import Settings
 from polos.model.states import Status
 from polos.store.database import Database
 from polos.store.sql_store import SqlStore
+from tests.acceptance.ledger import effect
 from tests.boundaries import corpus
 from tests.boundaries.corpus import Subject
 from tests.boundaries.outside import Outside, is_busy, is_quiet
@@ -34,6 +39,8 @@ ROOT = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
 THRESHOLD = 0.03
 _DEADLINE = 60.0
+# In place of seconds.
+_BROKER_PAUSE = 0.1
 _MANY = 4 * 1024 * 1024
 
 
@@ -74,6 +81,59 @@ class ListBroker:
         return True
 
 
+class TaskBroker:
+    """What tasks are sent by, which forgets nothing when a process dies, as real brokers.
+
+    Args:
+        boundaries: counts what is published.
+    """
+
+    def __init__(self, boundaries: Boundaries) -> None:
+        self._boundaries = boundaries
+        home = Path(os.environ["POLOS_HOME"])
+        home.mkdir(parents=True, exist_ok=True)
+        self._sent, self._ended = home / "sent", home / "ended"
+        tasks._BROKER_PAUSE = _BROKER_PAUSE
+
+    def split(self, key: str, signature: Any) -> Sequence[Any] | None:
+        return signature if isinstance(signature, list) else None
+
+    def send(self, sending: TaskSending) -> bool:
+        try:
+            self._boundaries.cross(PUBLISH, lambda: _append(self._sent, sending), _away)
+        except BrokerAway:
+            return False
+        return True
+
+    def revoke(self, task_ids: Sequence[str]) -> None:
+        pass
+
+    def take(self) -> TaskSending | None:
+        """The next task that has not been acknowledged."""
+        sent = [TaskSending(*it) for it in _lines(self._sent)]
+        left = sent[len(_lines(self._ended)) :]
+        if left and self._is_lost(left[0], sent):
+            self.acknowledge(left[0])
+            return self.take()
+        return left[0] if left else None
+
+    def acknowledge(self, task: TaskSending) -> None:
+        _append(self._ended, task)
+
+    def _is_lost(self, task: TaskSending, sent: list[TaskSending]) -> bool:
+        return task.signature == "lost" or (task.signature == "lost twice" and len(sent) < 3)
+
+
+def _append(path: Path, task: TaskSending) -> None:
+    line = [task.execution_id, task.step_key, task.task_id, task.signature]
+    with path.open("a") as file:
+        file.write(f"{json.dumps(line)}\n")
+
+
+def _lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def _away() -> None:
     raise BrokerAway
 
@@ -102,6 +162,7 @@ class World:
         self.store = SqlStore(database, early=THRESHOLD, horizon=subject.horizon)
         self.keeper = Keeper(self.store, self.settings.lease_seconds, spawn=lambda _: None)
         self.repairs = 0
+        self._tasks: TaskBroker | None = None
         self._outside = outside
         self._boundaries = boundaries
         self._owner = this_process("w1")
@@ -113,7 +174,10 @@ class World:
         self.broker: Any = ListBroker(self._boundaries)
         self.dispatcher: Any = self.broker
         self.client = DirectClient("default", lambda: self.store, self.broker)
-        self._runner = Runner(self.store, self.broker, registry, self.settings, self.keeper)
+        self._tasks = TaskBroker(self._boundaries)
+        self._runner = Runner(
+            self.store, self.broker, registry, self.settings, self.keeper, sender=self._tasks
+        )
 
     def start(self) -> None:
         """Start the subject as its client does, again too where it can't know that it has."""
@@ -139,6 +203,10 @@ class World:
             self._go_on(rows)
 
     def _go_on(self, rows: list[Any]) -> None:
+        task = self._tasks.take() if self._tasks else None
+        if task is not None:
+            self._run_task(task)
+            return
         hint = self.broker.take()
         if hint is not None:
             self._deliver(hint)
@@ -181,6 +249,14 @@ class World:
         # As the task's door does: the hint is dropped, and the sweep sends another.
         with suppress(StoreUnavailable):
             self._runner.run(hint.execution_id, hint.workflow_id, self._owner)
+
+    def _run_task(self, task: TaskSending) -> None:
+        """As a worker does: the task, its end, and only then the acknowledgement."""
+        effect(task.execution_id, f"task {task.step_key}")
+        ended = (task.execution_id, task.step_key, task.task_id, encode(f"{task.signature} ran"))
+        hints = self.keeper.contact.insist(lambda: self.store.complete_task(*ended), lambda: False)
+        self.broker.dispatch(hints or ())
+        self._tasks.acknowledge(task)
 
     def _is_to_be_cancelled(self, rows: list[Any]) -> bool:
         [root] = [row for row in rows if row.id == ROOT]
