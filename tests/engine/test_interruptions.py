@@ -303,8 +303,10 @@ def _end_of(engine: Engine, line: int) -> str:
     assert found.status in {Status.WAITING, Status.FAILED, Status.COMPLETED}, line
     if isinstance(hop.outcome, Parked):
         # Parked whole: what is recorded was done, and the wait is there.
-        assert {"plain", "now", "left", "right", "uuid", "short"} <= set(kept)
-        assert [wait.step_key for wait in engine.store.load(id_)[1]] == ["long"]
+        assert {"plain", "now", "left", "right", "uuid"} <= set(kept)
+        # On a slow machine the short wait is no shorter than the threshold.
+        [wait] = engine.store.load(id_)[1]
+        assert wait.step_key == ("long" if "short" in kept else "short")
     ended = engine.finish(id_)
     if ended.status is Status.COMPLETED:
         assert sorted(effects) == ["native2", "native4", "plain1", "plain3"], line
