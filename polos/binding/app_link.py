@@ -34,9 +34,10 @@ class AppLink:
         app: the Celery app.
         bound: what its tasks and steps turn to.
         known: the workflows; those that are defined later get their tasks then.
+        ready: called when the app takes tasks.
     """
 
-    def __init__(self, app: Celery, bound: Any, known: Registry) -> None:
+    def __init__(self, app: Celery, bound: Any, known: Registry, ready: Callable[[], None]) -> None:
         there: Any = app
         if bound_of(app) is not None:
             raise ConfigurationError(
@@ -54,6 +55,9 @@ class AppLink:
         there.on_after_finalize.connect(self._finalized)
         signals.import_modules.connect(self._importing, sender=app)
         self._known = known
+        self._ready = ready
+        if app.finalized:
+            ready()
         self._unsubscribe = weakref.finalize(app, known.subscribe(_weakly(self.add)))
         self._find_workflows_too()
         self._close_with_app()
@@ -84,6 +88,7 @@ class AppLink:
         self._app.loader.__dict__.pop("autodiscover_tasks", None)
 
     def _finalized(self, **_: Any) -> None:
+        self._ready()
         for workflow in self._known.all():
             self.add(workflow)
 

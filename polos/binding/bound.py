@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 from celery import Celery
 
+from polos.binding import inspection
 from polos.binding.app_link import AppLink
+from polos.binding.completions import Completions
 from polos.binding.delivery import Delivery
 from polos.binding.dispatcher import CeleryDispatcher
 from polos.binding.gevent_pool import in_native_thread, start_native_thread
@@ -18,7 +20,9 @@ from polos.binding.kept_options import check_execution
 from polos.binding.names import HINT_HEADER
 from polos.binding.shared_flag import SharedFlag
 from polos.binding.starts import Starts
+from polos.binding.step_ends import StepEnds
 from polos.binding.sweep_thread import SweepThread
+from polos.binding.task_sender import CeleryTaskSender
 from polos.client.direct import DirectClient
 from polos.codec import plain
 from polos.definition.handle import value_of
@@ -73,9 +77,21 @@ class Bound:
         self.slots = 0
         # Whoever binds the app; it is to live as long.
         self.used_by: object = None
+        self._completions = Completions(
+            lambda: self.store,
+            self.dispatcher,
+            self._contact,
+            lambda: self.settings.max_value_bytes,
+            lambda: self.slots,
+        )
+        self.step_ends = StepEnds(
+            app, self._completions, lambda: self.settings.project_id, self.stopping
+        )
         # The database's time, as the sweep has read it last.
         self.clock: StoreClock | None = None
-        self._link = AppLink(app, self, known)
+        # Imported: workers answer what the doctor asks.
+        assert inspection.COMMAND
+        self._link = AppLink(app, self, known, self.step_ends.register)
 
     @property
     def settings(self) -> Settings:
@@ -138,6 +154,7 @@ class Bound:
                     self.keeper,
                     self.company,
                     check_execution,
+                    CeleryTaskSender(self.app, self.settings.project_id),
                 )
         return self._runner
 
@@ -223,6 +240,7 @@ class Bound:
     def close(self) -> None:
         """Let go of the app, and close the store."""
         self._link.detach()
+        self.step_ends.close()
         if self._keeper is not None:
             self._keeper.stop()
         if self._client is not None:
