@@ -26,7 +26,7 @@ class StepEnds:
     Args:
         app: the Celery app.
         completions: records them.
-        project_id: names the queue by which other workers tell of ends.
+        project_id: gives the project, which names the queue by which other workers tell of ends.
         stopping: whether this worker was told to end.
     """
 
@@ -34,17 +34,25 @@ class StepEnds:
         self,
         app: Celery,
         completions: Completions,
-        project_id: str,
+        project_id: Callable[[], str],
         stopping: Callable[[], bool],
     ) -> None:
         self.completions = completions
-        self.steps_queue = steps_queue(project_id)
+        self._project_id = project_id
         self.stopping = stopping
         self._app = app
         self._later: tuple[int, Later] | None = None
-        register(app, self)
         signals.task_postrun.connect(self._on_postrun, weak=True)
         signals.task_revoked.connect(self._on_revoked, weak=True)
+
+    @property
+    def steps_queue(self) -> str:
+        """The queue by which workers without Polos tell of ends."""
+        return steps_queue(self._project_id())
+
+    def register_tasks(self) -> None:
+        """Make the callbacks of steps in the app."""
+        register(self._app, self)
 
     def consume(self, app: Any) -> None:
         """Have a worker that begins consume the queue by which others tell of ends."""

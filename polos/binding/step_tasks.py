@@ -36,7 +36,11 @@ class Place(Protocol):
     """What the callbacks need of the binding that they are registered by."""
 
     completions: Completions
-    steps_queue: str
+
+    @property
+    def steps_queue(self) -> str:
+        """The queue of the callbacks' own messages."""
+        ...
 
     def stopping(self) -> bool:
         """Whether this worker was told to end."""
@@ -159,6 +163,12 @@ def register(app: Celery, place: Place) -> None:
     """Register the callbacks in an app."""
     for kind in (StepDone, StepFailed):
         app.register_task(type(kind.__name__, (kind,), {"place": place})())
+
+
+def unregister(app: Celery) -> None:
+    """Take them away again."""
+    for kind in (StepDone, StepFailed):
+        app.tasks.pop(kind.name, None)
 
 
 def _ended(told: Mapping[str, Any], outcome: bytes | Failure) -> Ended:

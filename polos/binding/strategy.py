@@ -19,6 +19,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 
 from polos.binding.message_check import BadMessage, check_message
 from polos.binding.names import AHEAD_HEADER, DUE_HEADER, HINT_HEADER
+from polos.binding.of_app import bound_of
 from polos.engine.clock import StoreClock
 from polos.model.records import Micros
 
@@ -33,14 +34,14 @@ _LEAD = 0.01
 def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
     """The strategy of a workflow's task, as Celery wants it."""
     # Earlier than this a claim is refused.
-    lead = min(_LEAD, app.polos.settings.wait_threshold_seconds)
+    lead = min(_LEAD, bound_of(app).settings.wait_threshold_seconds)
     handle = celery_strategy.default(task, app, consumer, **options)
 
     def take_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> Any:
         try:
             check_message(message, body)
             if (message.headers or {}).get(HINT_HEADER):
-                time_by_own_clock(message.headers, app.polos.clock, lead)
+                time_by_own_clock(message.headers, bound_of(app).clock, lead)
             return handle(message, body, ack, reject, callbacks)
         except (BadMessage, ContentDisallowed, DecodeError, InvalidTaskError) as error:
             id_ = (message.headers if body is None else body).get("id")
