@@ -14,7 +14,8 @@ from uuid import NAMESPACE_OID, uuid5
 from polos.codec import encode, failure_of
 from polos.engine.attempt import Attempt, value_of
 from polos.engine.signals import is_own_exit
-from polos.errors import CodecError, ExecutionExists
+from polos.engine.transactions import Final, transacted
+from polos.errors import CodecError, ExecutionExists, LeaseLost
 from polos.model.ports import ChildRequest, Dispatcher
 from polos.model.records import (
     Checkpoint,
@@ -91,7 +92,7 @@ class AttemptEffects:
 
     async def run(self, request: StepRequest) -> Any:
         """The value of a step."""
-        if self._branches.ask(request.key, Kind.STEP) is not None:
+        if self._branches.ask(request.key, request.kind) is not None:
             return value_of(await self._branches.replayed(request.key))
         await self._branches.live()
         row = await self._live_step(request)
@@ -194,11 +195,13 @@ class AttemptEffects:
             await self._branches.timer(wait, wait.due_at)
         while True:
             row, error = await self._try(request, policy, failed, started)
+            if row is not None and self._journal.has(row):
+                return row
             if row is not None:
                 [kept] = self._journal.commit([row], self._branches.waits_to_store())
                 return kept
             failed += 1
-            await self._back_off(request.key, policy.delay(failed), failed, started, error)
+            await self._back_off(request, policy.delay(failed), failed, started, error)
 
     async def _try(
         self, request: StepRequest, policy: RetryPolicy, failed: int, started: Micros
@@ -207,27 +210,47 @@ class AttemptEffects:
         key, attempt = request.key, failed + 1
         began = time.monotonic()
         try:
-            value = await self._call(request, policy.timeout)
+            value = await self._call(request, policy.timeout, attempt, started)
         except (Exception, SystemExit) as error:
-            if isinstance(error, SystemExit) and not is_own_exit(error):
+            if self._must_pass(error):
                 raise
-            failure = failure_of(error, key, attempt)
-            again = policy.again(error, attempt)
+            cause = error.cause if isinstance(error, Final) else error
+            failure = failure_of(cause, key, attempt)
+            again = cause is error and policy.again(error, attempt)
             self._log(logging.WARNING, key, attempt, began, f"failed: {failure.reason}")
             if again:
                 return None, failure
-            return self._row(key, None, failure, attempt, started), None
+            return self._row(request, None, failure, attempt, started), None
+        if request.kind is Kind.TRANSACTION:
+            self._log(logging.INFO, key, attempt, began, "committed")
+            return value, None
         try:
             data = encode(value, self._limit)
         except CodecError as error:
             failure = failure_of(error, key, attempt)
-            return self._row(key, None, failure, attempt, started), None
+            return self._row(request, None, failure, attempt, started), None
         self._log(logging.INFO, key, attempt, began, "done")
-        return self._row(key, data, None, attempt, started), None
+        return self._row(request, data, None, attempt, started), None
 
-    async def _call(self, request: StepRequest, timeout: float | None) -> Any:
+    def _must_pass(self, error: BaseException) -> bool:
+        """Whether it is no failure of the step's own."""
+        if isinstance(error, SystemExit):
+            return not is_own_exit(error)
+        return isinstance(error, LeaseLost) and self._journal.closed
+
+    def _function(self, request: StepRequest, attempts: int, started: Micros) -> Callable[[], Any]:
+        """What is called for a step; for a transaction, what gives its committed checkpoint."""
+        if request.kind is not Kind.TRANSACTION:
+            return partial(request.func, *request.args, **request.kwargs)
+        for wait in self._branches.waits_to_store():
+            self._journal.keep_wait(wait)
+        return partial(transacted, self._journal, request, attempts, started, self._limit)
+
+    async def _call(
+        self, request: StepRequest, timeout: float | None, attempts: int, started: Micros
+    ) -> Any:
         key, attempt = request.key, self._attempt
-        function = partial(request.func, *request.args, **request.kwargs)
+        function = self._function(request, attempts, started)
         attempt.working += 1
         try:
             if timeout is None:
@@ -251,18 +274,30 @@ class AttemptEffects:
         return await returned if _may_be_awaited(returned) else returned
 
     async def _back_off(
-        self, key: str, delay: float, failed: int, started: Micros, error: Failure | None
+        self,
+        request: StepRequest,
+        delay: float,
+        failed: int,
+        started: Micros,
+        error: Failure | None,
     ) -> None:
         due = Micros(self._attempt.clock.at_most() + micros(delay))
-        wait = Wait(key, Kind.STEP, due, attempts=failed, failure=error, started_at=started)
+        wait = Wait(
+            request.key, request.kind, due, attempts=failed, failure=error, started_at=started
+        )
         self._journal.keep_wait(wait)
         await self._branches.timer(wait, due)
 
     def _row(
-        self, key: str, data: bytes | None, failure: Failure | None, attempts: int, started: Micros
+        self,
+        request: StepRequest,
+        data: bytes | None,
+        failure: Failure | None,
+        attempts: int,
+        started: Micros,
     ) -> Checkpoint:
         return Checkpoint(
-            key, Kind.STEP, value=data, failure=failure, attempts=attempts, started_at=started
+            request.key, request.kind, 0, 0, data, failure, attempts, started_at=started
         )
 
     def _log(self, level: int, key: str, attempt: int, began: float, text: str) -> None:

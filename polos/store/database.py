@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Executable
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from polos.errors import StoreUnavailable
+from polos.store.callers import flush_committed
 from polos.store.connecting import begin_words, embedded_url, make_engine, parsed
 from polos.store.prebuilt import Prebuilt, Transaction, transaction, wrapped
 
@@ -124,6 +125,30 @@ class Database:
             here.keeps = False
             here.let_go()
 
+    @contextmanager
+    def begun(self) -> Iterator[Connection]:
+        """One transaction for statements that are not the store's; it is not tried again.
+
+        What else this thread asks for while the block lasts goes by another connection, and so is
+        no part of it.
+        """
+        kept = self._kept()
+        if kept is None:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        here = self._here
+        here.keeps, here.connection = False, None
+        try:
+            with kept.begin():
+                yield kept
+        finally:
+            here.keeps, here.connection = True, kept
+            if kept.invalidated:
+                here.let_go()
+                self.engine.dispose()
+        flush_committed(kept)
+
     def driven(self, work: Callable[[Transaction], T]) -> T:
         """The same for prebuilt statements only, without SQLAlchemy's share of the time."""
 
@@ -212,14 +237,12 @@ class Database:
             try:
                 return work()
             except DBAPIError as error:
-                conflict = _is_conflict(error)
-                away = _is_away(error)
+                conflict = is_conflict(error)
+                away = is_away(error)
                 if conflict and tried < _TRIES:
                     pass
                 elif conflict or away:
-                    raise StoreUnavailable(
-                        self.url, _first_line(error), _was_sent(error)
-                    ) from error
+                    raise StoreUnavailable(self.url, first_line(error), _was_sent(error)) from error
                 else:
                     raise
             time.sleep(random.random() * 0.01 * 2**tried)
@@ -238,25 +261,48 @@ def _forget_after_fork(database: Database) -> None:
     os.register_at_fork(after_in_child=forget)
 
 
-def _is_conflict(error: DBAPIError) -> bool:
-    original = error.orig
-    state = getattr(original, "sqlstate", None)
-    code = original.args[0] if original is not None and original.args else None
+def is_conflict(error: BaseException) -> bool:
+    """Whether a transaction has to begin anew: a deadlock, or a serialization failure."""
+    if not _is_called("DatabaseError", error):
+        return False
+    original = _driver_error(error)
+    state = _state(original)
+    code = original.args[0] if original.args else None
     busy = "database is locked" in str(original)
     return state in _RETRIED_STATES or code in _RETRIED_CODES or busy
 
 
-def _is_away(error: DBAPIError) -> bool:
+def is_away(error: BaseException) -> bool:
     """Whether the database is out of reach, and not the statement at fault."""
-    if error.connection_invalidated or isinstance(error, InterfaceError):
+    if is_cut(error) or _is_called("InterfaceError", error):
         return True
-    if not isinstance(error, OperationalError):
+    if not _is_called("OperationalError", error):
         return False
-    state = getattr(error.orig, "sqlstate", None)
+    original = _driver_error(error)
+    state = _state(original)
     if state is not None:
         return str(state).startswith(_AWAY_STATES)
-    text = str(error.orig)
+    text = str(original)
     return "SQL variables" not in text and "compound SELECT" not in text
+
+
+def is_cut(error: BaseException) -> bool:
+    """Whether the connection is known to be lost."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def _is_called(name: str, error: BaseException) -> bool:
+    # Each library has its own classes of these names.
+    return any(found.__name__ == name for found in type(error).__mro__)
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    """What the driver raised: SQLAlchemy and Django have it inside their own errors."""
+    return getattr(error, "orig", None) or error.__cause__ or error
+
+
+def _state(original: BaseException) -> Any:
+    return getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
 
 
 def _was_sent(error: DBAPIError) -> bool:
@@ -264,6 +310,8 @@ def _was_sent(error: DBAPIError) -> bool:
     return error.statement is not None or error.connection_invalidated
 
 
-def _first_line(error: DBAPIError) -> str:
-    lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
-    return lines[0] if lines else type(error.orig).__name__
+def first_line(error: BaseException) -> str:
+    """The first line of what the driver said."""
+    original = _driver_error(error)
+    lines = [line.strip() for line in str(original).splitlines() if line.strip()]
+    return lines[0] if lines else type(original).__name__
