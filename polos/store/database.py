@@ -100,9 +100,9 @@ class Database:
         def once() -> T:
             kept = self._kept()
             if kept is None:
-                with self.engine.begin() as connection:
+                with self.engine.connect() as connection, _whole(connection):
                     return work(connection)
-            with self._minding(kept), kept.begin():
+            with self._minding(kept), _whole(kept):
                 return work(kept)
 
         return self._retried(once)
@@ -134,13 +134,13 @@ class Database:
         """
         kept = self._kept()
         if kept is None:
-            with self.engine.begin() as connection:
+            with self.engine.connect() as connection, _whole(connection):
                 yield connection
             return
         here = self._here
         here.keeps, here.connection = False, None
         try:
-            with kept.begin():
+            with _whole(kept):
                 yield kept
         finally:
             here.keeps, here.connection = True, kept
@@ -247,6 +247,25 @@ class Database:
                     raise
             time.sleep(random.random() * 0.01 * 2**tried)
         raise AssertionError("unreachable")
+
+
+@contextmanager
+def _whole(connection: Connection) -> Iterator[None]:
+    """A transaction that is over at the end of the block, also where its commit fails.
+
+    After that SQLAlchemy rolls nothing back, and all that follows on the connection would be part
+    of a transaction that nobody commits.
+    """
+    try:
+        with connection.begin():
+            yield
+    except BaseException as error:
+        if not connection.invalidated:
+            try:
+                connection.dialect.do_rollback(connection.connection)
+            except connection.dialect.loaded_dbapi.Error:
+                connection.invalidate(error)
+        raise
 
 
 def _forget_after_fork(database: Database) -> None:
