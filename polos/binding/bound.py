@@ -33,6 +33,7 @@ from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner
 from polos.errors import PolosError, StoreUnavailable
 from polos.model.outcome import Cancelled, Completed, Failed, Parked
+from polos.model.ports import Transactor
 from polos.model.records import Execution
 from polos.model.settings import Settings
 from polos.model.states import Status
@@ -70,6 +71,8 @@ class Bound:
         self.company = Company(stopping=self.stopping)
         self._contact = Contact()
         self.slots = 0
+        # Where the functions of transaction steps get another connection than the store's own.
+        self.transactor: Transactor | None = None
         # The database's time, as the sweep has read it last.
         self.clock: StoreClock | None = None
         bound_app: Any = app
@@ -208,7 +211,10 @@ class Bound:
         return self._contact.insist(ask, self.stopping)
 
     def _open_store(self) -> SqlStore:
-        return SqlStore.open(self.settings)
+        store = SqlStore.open(self.settings)
+        if self.transactor is not None:
+            store.transactor = self.transactor
+        return store
 
     def _register(self, workflow: Workflow[Any, Any]) -> None:
         register(self.app, self, workflow)
