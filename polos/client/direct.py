@@ -12,12 +12,17 @@ from uuid import uuid4
 from polos.client.watcher import Watcher
 from polos.definition.registry import registry
 from polos.errors import ExecutionNotFound, WorkflowNotFound
+from polos.model.listing import ExecutionPage, ExecutionQuery
 from polos.model.ports import Dispatcher, StartRequest
-from polos.model.records import Execution, ExecutionId, Hint, NewExecution
+from polos.model.records import Execution, ExecutionId, Hint, NewExecution, Progress
+from polos.store.forking import Fork
 from polos.store.joining import start_within
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.client")
+
+# Executions that are deleted in one transaction.
+_PRUNED_AT_ONCE = 500
 
 
 class DirectClient:
@@ -81,7 +86,8 @@ class DirectClient:
         """
         new = self._new(request)
         if request.connection is not None:
-            return start_within(request.connection, new, self._send_soon)[0]
+            committed = self._send_soon if request.dispatch else _leave
+            return start_within(request.connection, new, committed)[0]
         self._check_known([request.workflow_id])
         if request.awaited:
             new = replace(new, listener=self.watcher.expect(new.id))
@@ -115,6 +121,43 @@ class DirectClient:
         found, hints = self.store.cancel(execution_id)
         self._dispatcher.dispatch(hints)
         return found
+
+    def list_executions(self, query: ExecutionQuery) -> ExecutionPage:
+        """One page of a list."""
+        return self.store.list_executions(query)
+
+    def progress(self, execution_id: str) -> tuple[Execution, Progress]:
+        """An execution and how far it has come; raises ExecutionNotFound."""
+        return self.get(execution_id), self.store.progress(execution_id)
+
+    def retry(self, execution_id: str) -> Execution:
+        """Try a failed execution again, from where it failed.
+
+        Raises:
+            ExecutionNotFound: there is none of that id.
+            IllegalTransition: it has not failed.
+        """
+        self._dispatcher.dispatch(self.store.retry(execution_id))
+        return self.get(execution_id)
+
+    def fork(self, execution_id: str, from_step: str | None, payload: bytes | None) -> Execution:
+        """Start an execution with what another one had recorded before one of its steps.
+
+        Raises:
+            ExecutionNotFound: there is none of that id.
+            StepNotFound: it has no such step.
+        """
+        forked = self.store.fork(Fork(execution_id, str(uuid4()), from_step, payload))
+        self._dispatcher.dispatch([_hint(forked)])
+        return forked
+
+    def prune(self, older_than: float) -> int:
+        """Delete what ended so many seconds ago, in small batches; how many executions."""
+        total = pruned = self.store.prune(older_than, _PRUNED_AT_ONCE)
+        while pruned:
+            pruned = self.store.prune(older_than, _PRUNED_AT_ONCE)
+            total += pruned
+        return total
 
     def wait(self, execution_id: str, timeout: float | None) -> Execution:
         """Block until the execution has ended; raises WorkflowTimeoutError."""
@@ -167,7 +210,12 @@ class DirectClient:
             celery_options=request.celery_options,
             known_to_celery=request.known_to_celery,
             delay_seconds=request.delay_seconds,
+            tags=request.tags,
         )
+
+
+def _leave(execution: Execution) -> None:
+    """The sweep sends its hint."""
 
 
 def _hint(execution: Execution) -> Hint:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from polos.definition.declaration import Declaration
 from polos.definition.default_client import client_and_payload
 from polos.definition.handle import ExecutionHandle, decode_result
-from polos.definition.names import check_seconds, check_text, check_wait
+from polos.definition.names import check_seconds, check_tags, check_text, check_wait
 from polos.definition.options import WorkflowOptions
 from polos.model.ports import StartRequest, WorkflowClient
 
@@ -69,6 +69,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        tags: Sequence[str] = (),
     ) -> ResultT_co:
         """Start an execution and wait for its result.
 
@@ -88,6 +89,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             initial_state: the state to begin with.
             idempotency_key: a second start with the same key gives the first execution.
             execution_id: an id of your own; by default a new one.
+            tags: at most 32 labels to list it by.
 
         Returns:
             An instance of the annotated return type.
@@ -114,6 +116,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             user_id=user_id,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
+            tags=tags,
         )
         return await handle.result(timeout)
 
@@ -130,6 +133,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        tags: Sequence[str] = (),
     ) -> ResultT_co:
         """The same as ``run``, for code without an event loop; blocks.
 
@@ -149,6 +153,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             user_id=user_id,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
+            tags=tags,
         )
         return handle.result_sync(timeout)
 
@@ -165,6 +170,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        tags: Sequence[str] = (),
     ) -> ExecutionHandle[ResultT_co]:
         """Start an execution and don't wait for it.
 
@@ -185,6 +191,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
                 workflow's ``timeout_seconds``.
             idempotency_key: a second start with the same key gives the first execution.
             execution_id: an id of your own; by default a new one.
+            tags: at most 32 labels to list it by.
 
         Raises:
             TypeError: the payload is no model, dict or None, or ``client`` is no client.
@@ -203,6 +210,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             run_timeout_seconds,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
+            tags=tags,
         )
 
     def start(  # noqa: PLR0913
@@ -219,6 +227,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         idempotency_key: str | None = None,
         execution_id: str | None = None,
         connection: Any = None,
+        tags: Sequence[str] = (),
     ) -> ExecutionHandle[ResultT_co]:
         """The same as ``invoke``, for code without an event loop.
 
@@ -260,6 +269,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             idempotency_key=idempotency_key,
             execution_id=execution_id,
             connection=connection,
+            tags=tags,
         )
 
     def decode_result(self, data: bytes) -> ResultT_co:
@@ -276,6 +286,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         *,
         awaited: bool = False,
         connection: Any = None,
+        tags: Sequence[str] = (),
         **texts: str | None,
     ) -> ExecutionHandle[ResultT_co]:
         asked, payload = client_and_payload(client, payload, f"workflow {self.id!r}")
@@ -295,6 +306,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
             ),
             awaited=awaited,
             connection=connection,
+            tags=check_tags(tags),
             **checked,
         )
         return ExecutionHandle.of(asked.start(request), asked, self.result_type)

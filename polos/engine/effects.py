@@ -7,11 +7,12 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from polos.codec import encode, failure_of
+from polos.codec import decode_history, encode, encode_history, failure_of
 from polos.engine.attempt import Attempt, value_of
 from polos.engine.signals import is_own_exit
 from polos.engine.transactions import Final, transacted
@@ -27,6 +28,7 @@ from polos.model.records import (
     Micros,
     NewExecution,
     StepRequest,
+    Tried,
     Wait,
     micros,
 )
@@ -131,7 +133,9 @@ class AttemptEffects:
     def _child(self, request: ChildRequest) -> NewExecution:
         parent = self._journal.execution
         # Derived, so that a second start of the same step can't make a second child.
-        child_id = uuid5(NAMESPACE_OID, f"{parent.id}\0{request.key}")
+        # An earlier one that was cancelled is not started again, though its parent is tried again.
+        again = f"\0{parent.retried}" if parent.retried else ""
+        child_id = uuid5(NAMESPACE_OID, f"{parent.id}\0{request.key}{again}")
         return NewExecution(
             id=ExecutionId(str(child_id)),
             workflow_id=request.workflow_id,
@@ -191,26 +195,39 @@ class AttemptEffects:
         wait = self._journal.stored_waits.get(request.key)
         failed = 0 if wait is None else wait.attempts
         started = (wait.started_at if wait else None) or self.now()
+        history = None if wait is None else wait.history
         if wait is not None and wait.due_at is not None:
             await self._branches.timer(wait, wait.due_at)
         while True:
-            row, error = await self._try(request, policy, failed, started)
-            if row is not None and self._journal.has(row):
-                return row
+            this = Checkpoint(
+                request.key,
+                request.kind,
+                attempts=failed + 1,
+                started_at=started,
+                history=history,
+            )
+            row, error = await self._try(request, policy, this)
+            if row is not None and not self._journal.has(row):
+                [row] = self._journal.commit([row], self._branches.waits_to_store())
             if row is not None:
-                [kept] = self._journal.commit([row], self._branches.waits_to_store())
-                return kept
+                return row
             failed += 1
-            await self._back_off(request, policy.delay(failed), failed, started, error)
+            history = self._longer(history, error)
+            back_off = Wait(request.key, request.kind, None, None, failed, error, started, history)
+            await self._back_off(back_off, policy.delay(failed))
 
     async def _try(
-        self, request: StepRequest, policy: RetryPolicy, failed: int, started: Micros
+        self, request: StepRequest, policy: RetryPolicy, this: Checkpoint
     ) -> tuple[Checkpoint | None, Failure | None]:
-        """One attempt of a step: its checkpoint, or the error after which it is tried again."""
-        key, attempt = request.key, failed + 1
+        """One attempt of a step: its checkpoint, or the error after which it is tried again.
+
+        Args:
+            this: the checkpoint, without what the attempt comes to.
+        """
+        key, attempt = request.key, this.attempts
         began = time.monotonic()
         try:
-            value = await self._call(request, policy.timeout, attempt, started)
+            value = await self._call(request, policy.timeout, this)
         except (Exception, SystemExit) as error:
             if self._must_pass(error):
                 raise
@@ -218,19 +235,16 @@ class AttemptEffects:
             failure = failure_of(cause, key, attempt)
             again = cause is error and policy.again(error, attempt)
             self._log(logging.WARNING, key, attempt, began, f"failed: {failure.reason}")
-            if again:
-                return None, failure
-            return self._row(request, None, failure, attempt, started), None
+            return (None, failure) if again else (replace(this, failure=failure), None)
         if request.kind is Kind.TRANSACTION:
             self._log(logging.INFO, key, attempt, began, "committed")
             return value, None
         try:
             data = encode(value, self._limit)
         except CodecError as error:
-            failure = failure_of(error, key, attempt)
-            return self._row(request, None, failure, attempt, started), None
+            return replace(this, failure=failure_of(error, key, attempt)), None
         self._log(logging.INFO, key, attempt, began, "done")
-        return self._row(request, data, None, attempt, started), None
+        return replace(this, value=data), None
 
     def _must_pass(self, error: BaseException) -> bool:
         """Whether it is no failure of the step's own."""
@@ -238,19 +252,17 @@ class AttemptEffects:
             return not is_own_exit(error)
         return isinstance(error, LeaseLost) and self._journal.closed
 
-    def _function(self, request: StepRequest, attempts: int, started: Micros) -> Callable[[], Any]:
+    def _function(self, request: StepRequest, this: Checkpoint) -> Callable[[], Any]:
         """What is called for a step; for a transaction, what gives its committed checkpoint."""
         if request.kind is not Kind.TRANSACTION:
             return partial(request.func, *request.args, **request.kwargs)
         for wait in self._branches.waits_to_store():
             self._journal.keep_wait(wait)
-        return partial(transacted, self._journal, request, attempts, started, self._limit)
+        return partial(transacted, self._journal, request, this, self._limit)
 
-    async def _call(
-        self, request: StepRequest, timeout: float | None, attempts: int, started: Micros
-    ) -> Any:
+    async def _call(self, request: StepRequest, timeout: float | None, this: Checkpoint) -> Any:
         key, attempt = request.key, self._attempt
-        function = self._function(request, attempts, started)
+        function = self._function(request, this)
         attempt.working += 1
         try:
             if timeout is None:
@@ -273,32 +285,17 @@ class AttemptEffects:
         returned = await self._branches.call(partial(_begun, attempt, key, function))
         return await returned if _may_be_awaited(returned) else returned
 
-    async def _back_off(
-        self,
-        request: StepRequest,
-        delay: float,
-        failed: int,
-        started: Micros,
-        error: Failure | None,
-    ) -> None:
+    def _longer(self, history: bytes | None, failure: Failure | None) -> bytes | None:
+        if failure is None:
+            return history
+        tried = Tried(self._attempt.clock.at_most(), failure.error_type, failure.reason)
+        return encode_history([*decode_history(history), tried])
+
+    async def _back_off(self, failed: Wait, delay: float) -> None:
         due = Micros(self._attempt.clock.at_most() + micros(delay))
-        wait = Wait(
-            request.key, request.kind, due, attempts=failed, failure=error, started_at=started
-        )
+        wait = replace(failed, due_at=due)
         self._journal.keep_wait(wait)
         await self._branches.timer(wait, due)
-
-    def _row(
-        self,
-        request: StepRequest,
-        data: bytes | None,
-        failure: Failure | None,
-        attempts: int,
-        started: Micros,
-    ) -> Checkpoint:
-        return Checkpoint(
-            request.key, request.kind, 0, 0, data, failure, attempts, started_at=started
-        )
 
     def _log(self, level: int, key: str, attempt: int, began: float, text: str) -> None:
         if not log.isEnabledFor(level):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 from polos.codec import encode
 from polos.engine.journal import Journal
 from polos.errors import CodecError, StepExecutionError
-from polos.model.records import Checkpoint, Micros, StepRequest
+from polos.model.records import Checkpoint, StepRequest
 from polos.store.transacting import FunctionRaised, TransactionEnded
 
 
@@ -24,10 +25,14 @@ class Final(Exception):
         self.cause = cause
 
 
-def transacted(
-    journal: Journal, request: StepRequest, attempts: int, started: Micros, limit: int
-) -> Checkpoint:
+def transacted(journal: Journal, request: StepRequest, this: Checkpoint, limit: int) -> Checkpoint:
     """Call a step's function in a transaction; its checkpoint, committed with what it wrote.
+
+    Args:
+        journal: commits it.
+        request: the step.
+        this: the checkpoint, without its value.
+        limit: the most bytes that the value may take.
 
     Raises:
         Final: it can't be tried again.
@@ -42,9 +47,7 @@ def transacted(
             data = encode(value, limit)
         except CodecError as error:
             raise Final(error) from error
-        return Checkpoint(
-            request.key, request.kind, value=data, attempts=attempts, started_at=started
-        )
+        return replace(this, value=data)
 
     try:
         return journal.transact(request.key, make)

@@ -141,6 +141,7 @@ class StartRequest:
     delay_seconds: float = 0.0
     awaited: bool = False
     connection: Any = None
+    tags: tuple[str, ...] = ()
 
 
 __all__ = [

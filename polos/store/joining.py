@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from polos.errors import ConfigurationError, ExecutionExists, SchemaError
 from polos.model.records import Execution, NewExecution
+from polos.store import tags
 from polos.store.callers import Caller, caller_of
 from polos.store.clock import now_micros
 from polos.store.executions import GIVEN, moments
@@ -24,6 +25,7 @@ from polos.store.prebuilt import Prebuilt
 from polos.store.rows import begun, execution_of, new_values
 from polos.store.schema import SCHEMA
 from polos.store.schema import executions as table
+from polos.store.schema import tags as tags_table
 
 _FIND_VERSIONS = {
     "postgresql": f"SELECT to_regclass('{VERSION_TABLE}')",
@@ -34,10 +36,12 @@ _FIND_VERSIONS = {
 _TRIES = 3
 
 _delay = bindparam("delay", type_=BigInteger)
-_moments = moments(_delay, bindparam("run_timeout", type_=BigInteger))
+_moments = moments(_delay, bindparam("until_deadline", type_=BigInteger))
 _values = _moments | {"dispatch_at": now_micros() + func.coalesce(_delay, 0)}
 _written = Prebuilt(
-    select(table.c.created_at, table.c.wake_at).where(table.c.id == bindparam("the_id"))
+    select(table.c.created_at, table.c.wake_at, table.c.deadline_at).where(
+        table.c.id == bindparam("the_id")
+    )
 )
 _holder = select(table).where(
     table.c.project_id == bindparam("project"),
@@ -45,6 +49,7 @@ _holder = select(table).where(
     table.c.idempotency_key == bindparam("key"),
 )
 _by_key = Prebuilt(_holder)
+_insert_tag = Prebuilt(insert(tags_table), columns=tags_table.c.keys())
 # Else a snapshot that is older than the row hides it from who has just been refused by it.
 _by_key_now = Prebuilt(_holder.with_for_update(read=True))
 
@@ -77,7 +82,9 @@ def start_within(
     for _ in range(_TRIES):
         if caller.write(statement, values):
             [row] = caller.run(_written, {"the_id": new.id})
-            execution = begun(new, row.created_at, row.wake_at)
+            execution = begun(new, row.created_at, row.wake_at, row.deadline_at)
+            for values in tags.rows_of(new, row.created_at):
+                caller.write(_insert_tag, values)
             caller.after_commit(partial(committed, execution))
             return execution, True
         found = _same_key(caller, new)

@@ -22,6 +22,7 @@ from polos.definition.workflow import workflow
 from polos.errors import ConfigurationError, ExecutionExists, StepExecutionError
 from polos.model.ports import StartRequest
 from polos.model.records import Hint, Reach
+from polos.store import tags
 from polos.store.migrate import upgrade
 from polos.store.sql_store import SqlStore
 from tests.engine.conftest import Engine
@@ -101,11 +102,12 @@ class Scenes:
     def committed(self) -> Any:
         with transaction.atomic():
             self.guest.objects.create(name="Ada")
-            id_ = self.start(run_timeout_seconds=5.0, initial_state=b"%s")
+            id_ = self.start(run_timeout_seconds=5.0, initial_state=b"%s", tags=("a", "b"))
             early = list(self.hints.sent)
         stored = self.store.get(id_)
         due = [hint.execution_id for hint in self.store.redispatch(10, Reach())]
-        return [early, self.hints.sent == [id_], due == [id_], stored.initial_state == b"%s"]
+        kept = tags.find(self.store.database, [id_])[id_], stored.initial_state
+        return [early, self.hints.sent == [id_], due == [id_], kept == (("a", "b"), b"%s")]
 
     def rolled_back(self) -> Any:
         try:

@@ -22,6 +22,7 @@ from polos.client.direct import DirectClient
 from polos.errors import ConfigurationError, ExecutionExists, SchemaError
 from polos.model.ports import StartRequest
 from polos.model.records import Execution, Hint, Reach
+from polos.store import tags
 from polos.store.database import Database
 from polos.store.joining import _fitting
 from polos.store.sql_store import SqlStore
@@ -107,6 +108,17 @@ def test_a_start_is_written_as_any_other(
     for name in ("id", "created_at", "deadline_at", "dispatch_at"):
         del theirs[name], ours[name]
     assert theirs == ours
+
+
+def test_its_tags_are_part_of_it(client: DirectClient, store: SqlStore, engine: Engine) -> None:
+    with engine.begin() as connection:
+        started = start(client, connection, tags=("a", "b"), idempotency_key="k")
+        assert start(client, connection, tags=("c",), idempotency_key="k").id == started.id
+    assert tags.find(store.database, [started.id]) == {started.id: ("a", "b")}
+    with engine.connect() as connection:
+        lost = start(client, connection, tags=("a",))
+        connection.rollback()
+    assert tags.find(store.database, [lost.id]) == {}
 
 
 def _with_connection(engine: Engine, work: Callable[[Any], Any], commit: bool) -> None:
