@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from celery import Celery
 
+from polos.binding import inspection
+from polos.binding.completions import Completions
 from polos.binding.consumer_step import ConsumerStep
 from polos.binding.delivery import Delivery
 from polos.binding.dispatcher import CeleryDispatcher
@@ -18,7 +20,9 @@ from polos.binding.kept_options import check_execution
 from polos.binding.names import HINT_HEADER
 from polos.binding.shared_flag import SharedFlag
 from polos.binding.starts import Starts
+from polos.binding.step_ends import StepEnds
 from polos.binding.sweep_thread import SweepStep, SweepThread
+from polos.binding.task_sender import CeleryTaskSender
 from polos.binding.tasks import register
 from polos.client.direct import DirectClient
 from polos.codec import plain
@@ -73,12 +77,22 @@ class Bound:
         self.slots = 0
         # Where the functions of transaction steps get another connection than the store's own.
         self.transactor: Transactor | None = None
+        self._completions = Completions(
+            lambda: self.store,
+            self.dispatcher,
+            self._contact,
+            settings.max_value_bytes,
+            lambda: self.slots,
+        )
+        self.step_ends = StepEnds(app, self._completions, settings.project_id, self.stopping)
         # The database's time, as the sweep has read it last.
         self.clock: StoreClock | None = None
         bound_app: Any = app
         bound_app.polos = self
         bound_app.steps["worker"].add(SweepStep)
         bound_app.steps["consumer"].add(ConsumerStep)
+        # Imported: workers answer what the doctor asks.
+        assert inspection.COMMAND
         self._unsubscribe = known.subscribe(self._register)
 
     @property
@@ -111,6 +125,7 @@ class Bound:
                     self.keeper,
                     self.company,
                     check_execution,
+                    CeleryTaskSender(self.app, self.settings.project_id),
                 )
         return self._runner
 
@@ -196,6 +211,7 @@ class Bound:
     def close(self) -> None:
         """Let go of the app, and close the store."""
         self._unsubscribe()
+        self.step_ends.close()
         if self._keeper is not None:
             self._keeper.stop()
         self.client.close()

@@ -9,6 +9,14 @@ HINT_HEADER = "polos_hint"
 AHEAD_HEADER = "polos_ahead"
 # The same moment by the database's clock, for workers that have read it.
 DUE_HEADER = "polos_due"
+# Celery's callbacks of a task that is a step. No workflow's id can hold a slash.
+STEP_DONE = "polos.internal/step_done"
+STEP_FAILED = "polos.internal/step_failed"
+
+
+def steps_queue(project_id: str) -> str:
+    """The queue by which workers without Polos tell of ends; every worker with Polos has it."""
+    return f"polos.steps.{project_id}"
 
 
 def task_name(workflow_id: str) -> str:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from celery import bootsteps, signals
@@ -42,6 +43,7 @@ class SweepThread:
         self._idle = IdleSlots(worker)
         self._introduced: set[str] = set()
         self._limits_hit: deque[tuple[str, float]] = deque()
+        self._soon: deque[Callable[[], None]] = deque()
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._signed_off = threading.Event()
@@ -63,6 +65,11 @@ class SweepThread:
         """Sweep now."""
         self._wake.set()
 
+    def do_soon(self, work: Callable[[], None]) -> None:
+        """Call something that asks the database; the reading of messages must not wait for it."""
+        self._soon.append(work)
+        self.nudge()
+
     def fail_soon(self, execution_id: str, seconds: float) -> None:
         """Fail an execution whose process is killed for taking longer than its hard limit."""
         # Not here: Celery calls this where it reads its messages, which must not block.
@@ -80,6 +87,7 @@ class SweepThread:
             try:
                 self._introduce()
                 self._read_clock()
+                self._do_soon()
                 self._fail_limited()
                 self._sweeper.tick()
                 self._speak_for_children()
@@ -89,6 +97,7 @@ class SweepThread:
             except Exception:
                 log.exception("a sweep failed; the next one is due in a second")
             self._rest()
+        self._do_soon()
         try:
             self._sweeper.sign_off()
             self._signed_off.set()
@@ -134,6 +143,14 @@ class SweepThread:
         while time.monotonic() < end and not self._wake.wait(SAMPLE_EVERY):
             self._idle.sample()
         self._wake.clear()
+
+    def _do_soon(self) -> None:
+        while self._soon:
+            work = self._soon.popleft()
+            try:
+                work()
+            except Exception:
+                log.exception("the end of a task could neither be recorded nor sent on")
 
     def _fail_limited(self) -> None:
         while self._limits_hit:
@@ -214,6 +231,7 @@ class SweepStep(bootsteps.StartStopStep):
 
     def create(self, parent: Any) -> None:
         """Open the store before the pool forks, else each of its processes has to."""
+        parent.app.polos.step_ends.consume(parent.app)
         try:
             parent.app.polos.store.known_workflows()
         except PolosError as error:
@@ -231,6 +249,8 @@ class SweepStep(bootsteps.StartStopStep):
         except StoreUnavailable as error:
             log.error("%s; this worker goes on trying", error)
         self._thread = bound.sweep_thread = SweepThread(bound, parent)
+        if issubclass(parent.pool_cls, prefork.TaskPool):
+            bound.step_ends.set_main(self._thread.do_soon)
         self._thread.start()
 
     def register_with_event_loop(self, parent: Any, hub: Any) -> None:

@@ -112,6 +112,12 @@ def find_home(start: Path | None = None) -> Path:
     return here
 
 
+def has_home(start: Path | None = None) -> bool:
+    """Whether the folder of the embedded broker and database is there already."""
+    chosen = os.environ.get("POLOS_HOME")
+    return (Path(chosen).expanduser() if chosen else _nearest(start or Path.cwd())).is_dir()
+
+
 def _nearest(start: Path) -> Path:
     for folder in (start, *start.parents):
         if (folder / HOME_NAME).is_dir():

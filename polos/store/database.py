@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -19,19 +19,27 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from polos.errors import StoreUnavailable
 from polos.store.callers import flush_committed
+from polos.store.columns import MYSQL
 from polos.store.connecting import begin_words, embedded_url, make_engine, parsed
-from polos.store.prebuilt import Prebuilt, Transaction, transaction, wrapped
+from polos.store.prebuilt import Prebuilt, Transaction, run_in, transaction, wrapped
+from polos.store.rewriting import is_rewritten
 
 T = TypeVar("T")
 Rows = Sequence[Any]
 
 log = logging.getLogger("polos.store")
 
-# PostgreSQL: serialization failure, deadlock; MySQL: deadlock, lock wait timeout.
+# PostgreSQL: serialization failure, deadlock.
 _RETRIED_STATES = frozenset({"40001", "40P01"})
 # Connection exceptions, insufficient resources, operator intervention.
 _AWAY_STATES = ("08", "53", "57P")
-_RETRIED_CODES = frozenset({1205, 1213})
+# MySQL and MariaDB: lock wait timeout, deadlock, a row that changed since the snapshot.
+_RETRIED_CODES = frozenset({1205, 1213, 1020})
+# Too many connections, out of memory or disk, shutting down, read-only as after a failover, and
+# those of the client that lost its connection.
+_AWAY_CODES = frozenset({1021, 1037, 1038, 1040, 1041, 1053, 1077, 1078, 1079, 1080, 1114, 1129})
+_AWAY_CODES |= {1158, 1159, 1160, 1161, 1203, 1226, 1290, 1317, 1836, 1927}
+_AWAY_CODES |= {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2055, 3032, 3169, 4031}
 _TRIES = 8
 
 
@@ -69,6 +77,7 @@ class Database:
         self.embedded = not url
         self._url = parsed(url or embedded_url())
         self.engine = make_engine(self._url, synchronous, connections)
+        self._rewrites = self.dialect in MYSQL
         self._here = _Here()
         _forget_after_fork(self)
         self._single = self.engine.execution_options(polos_single_statement=True)
@@ -87,9 +96,11 @@ class Database:
     def run(
         self,
         statement: Executable | Prebuilt,
-        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        parameters: Any = None,
     ) -> Rows:
         """Run one statement that commits by itself; its rows, if it gives any."""
+        if self._rewrites and self._is_rewritten(statement):
+            return self.transaction(lambda it: run_in(it, statement, parameters or {}))
         if isinstance(statement, Prebuilt):
             return self._retried(partial(self._drive, statement, parameters or {}))
         return self._retried(partial(self._execute, statement, parameters))
@@ -169,6 +180,11 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    def _is_rewritten(self, statement: Executable | Prebuilt) -> bool:
+        if isinstance(statement, Prebuilt):
+            return not statement.is_one(self.engine.dialect)
+        return is_rewritten(statement, self.engine.dialect)
 
     def _drive(self, statement: Prebuilt, parameters: Any) -> Rows:
         kept = self._kept()
@@ -280,15 +296,22 @@ def _forget_after_fork(database: Database) -> None:
     os.register_at_fork(after_in_child=forget)
 
 
+def _code(original: BaseException) -> int | None:
+    """The number that MySQL and MariaDB give an error."""
+    first = original.args[0] if original.args else None
+    return first if isinstance(first, int) else None
+
+
 def is_conflict(error: BaseException) -> bool:
     """Whether a transaction has to begin anew: a deadlock, or a serialization failure."""
     if not _is_called("DatabaseError", error):
         return False
     original = _driver_error(error)
-    state = _state(original)
-    code = original.args[0] if original.args else None
+    code = _code(original)
+    if code is not None:
+        return code in _RETRIED_CODES
     busy = "database is locked" in str(original)
-    return state in _RETRIED_STATES or code in _RETRIED_CODES or busy
+    return _state(original) in _RETRIED_STATES or busy
 
 
 def is_away(error: BaseException) -> bool:
@@ -298,6 +321,11 @@ def is_away(error: BaseException) -> bool:
     if not _is_called("OperationalError", error):
         return False
     original = _driver_error(error)
+    code = _code(original)
+    if code is not None:
+        # Whatever keeps a connection from being made; else many a mistake is one of these, too.
+        never_sent = isinstance(error, DBAPIError) and error.statement is None
+        return never_sent or code in _AWAY_CODES
     state = _state(original)
     if state is not None:
         return str(state).startswith(_AWAY_STATES)

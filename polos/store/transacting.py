@@ -27,6 +27,9 @@ from polos.store.prebuilt import run_in
 # After so many deadlocks in a row the function is held to have failed.
 _TRIES = 8
 
+# A flag of MySQL's protocol, and a status of libpq.
+_IN_TRANSACTION, _IDLE = 1, 0
+
 Make = Callable[[Any], Sequence[Checkpoint]]
 
 
@@ -127,14 +130,19 @@ def _check_open(connection: Connection) -> None:
     """Raise TransactionEnded where there is no transaction any more, as far as can be known."""
     if not connection.in_transaction():
         raise TransactionEnded
-    driver: Any = connection.connection.dbapi_connection
-    if isinstance(driver, sqlite3.Connection):
-        is_idle = not driver.in_transaction
-    else:
-        status = getattr(getattr(driver, "info", None), "transaction_status", None)
-        is_idle = status == 0  # psycopg's IDLE
-    if is_idle:
+    if _is_idle(connection.connection.dbapi_connection):
         raise TransactionEnded
+
+
+def _is_idle(driver: Any) -> bool:
+    """Whether a driver's connection is known to be in no transaction."""
+    if isinstance(driver, sqlite3.Connection):
+        return not driver.in_transaction
+    told = getattr(driver, "server_status", None)  # PyMySQL's
+    if told is not None:
+        return not told & _IN_TRANSACTION
+    status = getattr(getattr(driver, "info", None), "transaction_status", None)
+    return status == _IDLE
 
 
 def _meaning(error: Exception, raised: Exception | None, place: str) -> Exception:
