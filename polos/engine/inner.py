@@ -86,6 +86,7 @@ class Inner:
         finally:
             ended = attempt.leave()
             lease.attempt = None
+            thread.loop.rest()
             if not ended:
                 self._abandon(journal.execution)
         return outcome

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,11 +21,54 @@ from polos.store.rewriting import run_rewritten
 
 _BUSY_SECONDS = 30
 _RECYCLED_SECONDS = 300
+# In what is kept of a connection to PostgreSQL: whether a pooler is in between.
+POOLED = "polos_pooled"
 
 
 def embedded_url() -> str:
     """The URL of the SQLite database in ``.polos/``."""
     return f"sqlite:///{find_home() / 'polos.db'}"
+
+
+def framework_url() -> str:
+    """The URL of the database of a Django project that has Polos among its apps; else empty."""
+    if "DJANGO_SETTINGS_MODULE" not in os.environ and "django.conf" not in sys.modules:
+        return ""
+    # By name: what knows Django lies above, and is imported only where Django is.
+    try:
+        databases = importlib.import_module("polos.contrib.django.databases")
+    except ModuleNotFoundError as error:
+        if error.name != "django":
+            raise
+        return ""
+    return str(databases.find_url())
+
+
+def url_text(
+    backend: str,
+    database: str,
+    *,
+    user: str = "",
+    password: str = "",
+    host: str = "",
+    port: int | None = None,
+    query: Mapping[str, str] | None = None,
+) -> str:
+    """The URL of a database that is known by its parts, as ``Settings.database_url`` takes it.
+
+    Args:
+        backend: ``postgresql``, ``mysql``, ``mariadb`` or ``sqlite``.
+        database: its name; SQLite's file.
+        user: empty for the server's default.
+        password: empty for none.
+        host: empty for the server's default.
+        port: None for the server's default.
+        query: what else the driver takes.
+    """
+    url = URL.create(
+        backend, user or None, password or None, host or None, port, database or None, query or {}
+    )
+    return url.render_as_string(hide_password=False)
 
 
 def parsed(url: str) -> URL:
@@ -122,8 +169,9 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
 
 def _prepare_psycopg(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: object) -> None:
-        if is_pooled(connection):
+    def _connected(connection: Any, record: Any) -> None:
+        record.info[POOLED] = is_pooled(connection)
+        if record.info[POOLED]:
             # A prepared statement stays behind on a connection that is then another client's.
             connection.prepare_threshold = None
 

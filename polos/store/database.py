@@ -20,7 +20,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from polos.errors import StoreUnavailable
 from polos.store.callers import flush_committed
 from polos.store.columns import MYSQL
-from polos.store.connecting import begin_words, embedded_url, make_engine, parsed
+from polos.store.connecting import begin_words, embedded_url, framework_url, make_engine, parsed
 from polos.store.prebuilt import Prebuilt, Transaction, run_in, transaction, wrapped
 from polos.store.rewriting import is_rewritten
 
@@ -68,12 +68,14 @@ class Database:
     function in one, again after a deadlock or a serialization failure.
 
     Args:
-        url: a SQLAlchemy URL; the embedded SQLite database where empty.
+        url: a SQLAlchemy URL; where empty the database of the Django project that Polos is an app
+            of, else the embedded SQLite one.
         synchronous: SQLite's ``PRAGMA synchronous``.
         connections: how many are kept; more are made when needed and closed again.
     """
 
     def __init__(self, url: str = "", *, synchronous: str = "FULL", connections: int = 4) -> None:
+        url = url or framework_url()
         self.embedded = not url
         self._url = parsed(url or embedded_url())
         self.engine = make_engine(self._url, synchronous, connections)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from polos.errors import SchemaError, StoreUnavailable
 from polos.store.columns import MYSQL
 from polos.store.database import Database
-from polos.store.schema import SCHEMA
+from polos.store.schema import SCHEMA, metadata
 
 VERSION_TABLE = "polos_schema"
 # Any number that nothing else in the database is likely to lock; the letters of "polos".
@@ -46,11 +46,15 @@ def ensure_schema(database: Database, *, migrate: bool) -> None:
     upgrade(database)
 
 
-def upgrade(database: Database) -> str:
+def upgrade(database: Database, schema: str = SCHEMA) -> str:
     """Bring the schema up to date; safe to call from many processes at once.
 
     Where it is broken off, PostgreSQL and SQLite are as before. MySQL and MariaDB, which commit
     each part by itself, keep what was done; the next call does the rest.
+
+    Args:
+        database: which one.
+        schema: as far as that; a newer one stays as it is.
     """
 
     def work(connection: Connection) -> None:
@@ -60,11 +64,22 @@ def upgrade(database: Database) -> str:
             config.set_main_option("path_separator", "os")
             config.attributes["connection"] = connection
             found = _found(connection)
-            if found is None or found < SCHEMA:
-                command.upgrade(config, "head")
+            if found is None or found < schema:
+                command.upgrade(config, schema)
 
     database.transaction(work)
-    return SCHEMA
+    return schema
+
+
+def remove(database: Database) -> None:
+    """Drop all tables of Polos, with all that is in them."""
+
+    def work(connection: Connection) -> None:
+        with _alone(connection):
+            metadata.drop_all(connection)
+            connection.execute(text(f"DROP TABLE IF EXISTS {VERSION_TABLE}"))
+
+    database.transaction(work)
 
 
 @contextmanager

@@ -138,6 +138,8 @@ def without_returning(statement: Any) -> Any:
     """A copy of an INSERT, UPDATE or DELETE that gives no rows."""
     made = statement._generate()
     made._returning = ()
+    # SQLAlchemy keeps it for a copy, which it shouldn't.
+    made.__dict__.pop("exported_columns", None)
     return made
 
 

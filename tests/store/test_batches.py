@@ -19,6 +19,8 @@ from tests.boundaries.traps import Boundaries, Fate, Side, Trap
 from tests.store.scenes import REFUSED, new
 from tests.support.statements import statements
 
+pytestmark = pytest.mark.pooled
+
 FULL = {
     "payload": b"\0\xff payload",
     "queue": "slow",

@@ -26,6 +26,8 @@ from tests.store.scenes import (
 from tests.store.threads import errors, race
 from tests.support.statements import statements
 
+pytestmark = pytest.mark.pooled
+
 
 def test_a_checkpoint_is_kept_as_it_was_given(store: SqlStore) -> None:
     claimed = running(store)

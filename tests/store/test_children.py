@@ -23,6 +23,8 @@ from tests.store.scenes import (
 from tests.store.threads import Background, errors, race
 from tests.support.statements import statements
 
+pytestmark = pytest.mark.pooled
+
 Awaited = tuple[NewExecution, Wait]
 
 # All that a parent can hand down, so that a column that is left out is seen.

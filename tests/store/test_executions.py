@@ -26,6 +26,8 @@ from tests.store.scenes import (
 from tests.store.threads import errors, race
 from tests.support.statements import statements
 
+pytestmark = pytest.mark.pooled
+
 ROUNDS = 20
 
 
