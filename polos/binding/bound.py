@@ -37,7 +37,6 @@ from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner
 from polos.errors import PolosError, StoreUnavailable
 from polos.model.outcome import Cancelled, Completed, Failed, Parked, TriedAgain
-from polos.model.ports import Transactor
 from polos.model.records import Execution
 from polos.model.settings import Settings
 from polos.model.states import Status
@@ -75,8 +74,6 @@ class Bound:
         self.company = Company(stopping=self.stopping)
         self._contact = Contact()
         self.slots = 0
-        # Where the functions of transaction steps get another connection than the store's own.
-        self.transactor: Transactor | None = None
         self._completions = Completions(
             lambda: self.store,
             self.dispatcher,
@@ -227,10 +224,7 @@ class Bound:
         return self._contact.insist(ask, self.stopping)
 
     def _open_store(self) -> SqlStore:
-        store = SqlStore.open(self.settings)
-        if self.transactor is not None:
-            store.transactor = self.transactor
-        return store
+        return SqlStore.open(self.settings)
 
     def _register(self, workflow: Workflow[Any, Any]) -> None:
         register(self.app, self, workflow)

@@ -44,6 +44,7 @@ from polos.store import (
     workers,
 )
 from polos.store.clock import now_micros
+from polos.store.connecting import framework_transactor
 from polos.store.control import ControlStore
 from polos.store.database import Database
 from polos.store.listening import Line
@@ -95,12 +96,15 @@ class SqlStore(ControlStore):
         )
         own = database.dialect == "sqlite"
         ensure_schema(database, migrate=own or settings.auto_migrate)
-        return cls(
+        store = cls(
             database,
             settings.project_id,
             early=settings.wait_threshold_seconds,
             horizon=settings.countdown_horizon,
         )
+        if not settings.database_url:
+            store.transactor = framework_transactor() or store.transactor
+        return store
 
     @property
     def resolution(self) -> int:

@@ -17,6 +17,7 @@ from django.db import connection, connections, models, transaction
 from sqlalchemy import make_url
 
 from polos.client.direct import DirectClient
+from polos.contrib.django.transactions import in_atomic
 from polos.definition.context import WorkflowContext
 from polos.definition.workflow import workflow
 from polos.errors import ConfigurationError, ExecutionExists, StepExecutionError
@@ -55,7 +56,7 @@ def set_up(text: str) -> None:
             "bare": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
         },
         DEFAULT_AUTO_FIELD="django.db.models.AutoField",
-        INSTALLED_APPS=[],
+        INSTALLED_APPS=["polos.contrib.django"],
         USE_TZ=True,
     )
     django.setup()
@@ -155,17 +156,10 @@ class Scenes:
         return False
 
 
-@contextmanager
-def in_atomic() -> Iterator[Any]:
-    """What a Django deployment gives to Polos."""
-    with transaction.atomic():
-        yield connection
-
-
-def steps(url: str, guest: Any) -> dict[str, Any]:
-    """Transaction steps with Django's ORM."""
-    engine = Engine(url)
-    engine.store.transactor = in_atomic
+def steps(guest: Any) -> dict[str, Any]:
+    """Transaction steps with Django's ORM, where Polos's database is Django's."""
+    engine = Engine("")
+    assert engine.store.transactor is in_atomic
     calls: list[int] = []
 
     def sign_in(db: Any, name: str) -> str:
@@ -235,7 +229,7 @@ def main(url: str) -> None:
         "without_tables",
     )
     seen = {name: getattr(scenes, name)() for name in names}
-    seen |= steps(url, guest)
+    seen |= steps(guest)
     store.close()
     print(json.dumps(seen))
 
