@@ -19,6 +19,7 @@ from polos.client.direct import DirectClient
 from polos.codec import encode
 from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.default_client import process_slot
+from polos.definition.progress import details
 from polos.definition.workflow import workflow
 from polos.errors import StepExecutionError, StepMismatch, WorkflowFailedError
 from polos.model.records import Checkpoint, Kind
@@ -128,8 +129,15 @@ def test_a_back_off_that_parks(engine: Engine) -> None:
     async def tries(ctx: WorkflowContext) -> None:
         await ctx.step.transaction("try", failing, base_delay=0.8)
 
-    engine.run(tries)
+    id_ = engine.start(tries)
+    engine.deliver(id_)
+    [step] = details(engine.get(id_), engine.store.progress(id_))["steps"]
+    assert (step["kind"], step["status"], step["attempts"]) == ("transaction", "retrying", 1)
+    engine.finish(id_)
     assert (len(calls), accounts(engine)) == (2, ["try"])
+    [step] = details(engine.get(id_), engine.store.progress(id_))["steps"]
+    assert (step["status"], step["attempts"]) == ("completed", 2)
+    assert [tried["error"] for tried in step["history"]] == ["not yet"]
 
 
 def test_the_last_error(engine: Engine) -> None:
