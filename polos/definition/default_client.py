@@ -42,9 +42,10 @@ def client_and_payload(first: Any, payload: Any, call: str) -> tuple[WorkflowCli
         TypeError: the first is no client, and can't be the payload.
         ConfigurationError: no client was passed and there is no default.
     """
-    if payload is None and isinstance(first, BaseModel | dict) and not _is_client(first):
-        return chosen_client(None, call), first
-    return chosen_client(first, call), payload
+    client, is_payload = first, isinstance(first, BaseModel | dict) and not _is_client(first)
+    if is_payload and payload is None:
+        client, payload = None, first
+    return chosen_client(client, call), payload
 
 
 def chosen_client(client: WorkflowClient | None, call: str) -> WorkflowClient:

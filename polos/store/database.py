@@ -336,8 +336,12 @@ def is_away(error: BaseException) -> bool:
 
 
 def is_cut(error: BaseException) -> bool:
-    """Whether the connection is known to be lost."""
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    """Whether the connection is known to be lost, or the server to be out of reach."""
+    if not isinstance(error, DBAPIError):
+        return False
+    original = _driver_error(error)
+    told = str(_state(original)).startswith(_AWAY_STATES) or _code(original) in _AWAY_CODES
+    return told or error.connection_invalidated
 
 
 def _is_called(name: str, error: BaseException) -> bool:

@@ -21,5 +21,6 @@ def in_atomic() -> Iterator[Any]:
     connection = connections[alias]
     # One that was lost since the last time is made anew.
     connection.close_if_unusable_or_obsolete()
-    with transaction.atomic(using=alias):
+    block: Any = transaction.atomic(using=alias)
+    with block:
         yield connection
