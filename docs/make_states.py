@@ -28,7 +28,8 @@ _WHEN = {
     "wake": "its time has come, a child ended, or it was cancelled",
     "reclaim": "the worker is gone, or its lease ran out",
     "give up": "too many recoveries without a new checkpoint, or its task's hard time limit",
-    "cancel": "cancelled before any worker claimed it",
+    "cancel": "cancelled, or past its `expires`, before any worker claimed it",
+    "revoke": "its task was revoked with `terminate`, which kills its process",
 }
 
 

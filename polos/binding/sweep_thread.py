@@ -7,7 +7,8 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from celery import bootsteps, signals
 from celery.concurrency import prefork, solo
@@ -19,9 +20,12 @@ from polos.engine.clock import StoreClock
 from polos.engine.owner import is_stopped, process, this_process
 from polos.engine.sweeper import Sweeper
 from polos.errors import ConfigurationError, PolosError, SchemaError, StoreError, StoreUnavailable
-from polos.model.records import Failure, WorkerReport
+from polos.model.records import Hint, WorkerReport
+from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.sweep")
+
+Change: TypeAlias = Callable[[SqlStore], tuple[Hint, ...]]
 
 # Two clocks drift apart by a few microseconds in that many seconds.
 _CLOCK_IS_GOOD_FOR = 60.0
@@ -41,7 +45,7 @@ class SweepThread:
         self._owner = str(this_process(worker.hostname))
         self._idle = IdleSlots(worker)
         self._introduced: set[str] = set()
-        self._limits_hit: deque[tuple[str, float]] = deque()
+        self._asked: deque[tuple[str, Change]] = deque()
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._signed_off = threading.Event()
@@ -50,8 +54,8 @@ class SweepThread:
             bound.dispatcher,
             bound.settings,
             self._report,
-            # A limit is noted before its process is killed: it is not to be taken for a crash.
-            before_reclaim=self._fail_limited,
+            # They are asked for when a process is killed: that is not to be taken for a crash.
+            before_reclaim=self._do_asked,
         )
         self._thread = threading.Thread(target=self._run, name="polos-sweep", daemon=True)
 
@@ -63,10 +67,15 @@ class SweepThread:
         """Sweep now."""
         self._wake.set()
 
-    def fail_soon(self, execution_id: str, seconds: float) -> None:
-        """Fail an execution whose process is killed for taking longer than its hard limit."""
+    def do_soon(self, what: str, change: Change) -> None:
+        """Have a change made in the store, again and again until the store has answered.
+
+        Args:
+            what: what it does, for the log.
+            change: makes it; gives the hints for what it wakes.
+        """
         # Not here: Celery calls this where it reads its messages, which must not block.
-        self._limits_hit.append((execution_id, seconds))
+        self._asked.append((what, change))
         self.nudge()
 
     def stop(self) -> None:
@@ -80,7 +89,7 @@ class SweepThread:
             try:
                 self._introduce()
                 self._read_clock()
-                self._fail_limited()
+                self._do_asked()
                 self._sweeper.tick()
                 self._speak_for_children()
                 self._excuse()
@@ -135,19 +144,17 @@ class SweepThread:
             self._idle.sample()
         self._wake.clear()
 
-    def _fail_limited(self) -> None:
-        while self._limits_hit:
-            execution_id, seconds = self._limits_hit[0]
-            reason = f"it ran longer than its task's hard time limit of {seconds:g} s"
-            failure = Failure(reason, "TimeLimitExceeded")
+    def _do_asked(self) -> None:
+        while self._asked:
+            what, change = self._asked[0]
             try:
-                hints = self._bound.store.give_up(execution_id, failure)
+                hints = change(self._bound.store)
             except StoreError:
                 raise  # it is tried again with the next sweep
             except Exception:
-                log.exception("execution %s could not be failed: %s", execution_id, reason)
+                log.exception("this could not be done: %s", what)
                 hints = ()
-            self._limits_hit.popleft()
+            self._asked.popleft()
             self._bound.dispatcher.dispatch(hints)
 
     def _introduce(self) -> None:

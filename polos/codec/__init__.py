@@ -7,7 +7,7 @@ called because of what the bytes say.
 from polos.codec.coercion import coerce
 from polos.codec.display import plain
 from polos.codec.failures import decode_failure, encode_failure, failure_of
-from polos.codec.payloads import decode_payload, encode_payload
+from polos.codec.payloads import decode_payload, encode_payload, json_payload
 from polos.codec.unpackables import unpackable
 from polos.codec.values import decode, encode
 
@@ -20,6 +20,7 @@ __all__ = [
     "encode_failure",
     "encode_payload",
     "failure_of",
+    "json_payload",
     "plain",
     "unpackable",
 ]

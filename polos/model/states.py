@@ -62,7 +62,8 @@ WAKE = _transition("wake", {Status.WAITING}, Status.QUEUED, fenced=False)
 RECLAIM = _transition("reclaim", {Status.RUNNING}, Status.QUEUED, fenced=False)
 # Also one that another worker had just taken back from the dead process.
 GIVE_UP = _transition("give up", {Status.RUNNING, Status.QUEUED}, Status.FAILED, fenced=False)
-CANCEL = _transition("cancel", {Status.QUEUED}, Status.CANCELLED, fenced=False)
+CANCEL = _transition("cancel", _OPEN, Status.CANCELLED, fenced=False)
+REVOKE = _transition("revoke", {*_OPEN, Status.RUNNING}, Status.CANCELLED, fenced=False)
 
 TRANSITIONS: tuple[Transition, ...] = (
     CLAIM,
@@ -75,4 +76,5 @@ TRANSITIONS: tuple[Transition, ...] = (
     RECLAIM,
     GIVE_UP,
     CANCEL,
+    REVOKE,
 )

@@ -226,5 +226,10 @@ def new_values(new: NewExecution, *, parent_waits: bool = False) -> dict[str, An
         "listener": new.listener,
         "retries_left": new.retries_left,
         "forked_from": new.forked_from,
-        "run_timeout": None if new.run_timeout_seconds is None else micros(new.run_timeout_seconds),
+        "run_timeout": _micros(new.run_timeout_seconds),
+        "start_within": _micros(new.start_within_seconds),
     }
+
+
+def _micros(seconds: float | None) -> int | None:
+    return None if seconds is None else micros(seconds)

@@ -125,6 +125,10 @@ class SqlStore:
         """The execution, if this project has it."""
         return executions.get(self.database, self.project_id, execution_id)
 
+    def known(self, ids: Sequence[str]) -> frozenset[str]:
+        """Those of the given ids that are executions of this project."""
+        return executions.known(self.database, self.project_id, ids)
+
     def ended(self, execution_ids: Sequence[str]) -> dict[str, Execution]:
         """Those of the given that have ended."""
         return executions.ended(self.database, self.project_id, execution_ids)
@@ -276,6 +280,14 @@ class SqlStore:
         """Cancel an execution and its open children; False where it had ended."""
         return cancelling.cancel(self.database, self.project_id, execution_id)
 
+    def revoke(self, execution_id: str) -> tuple[Hint, ...]:
+        """End an execution at once as cancelled, whoever runs it; its children are cancelled."""
+        return cancelling.revoke(self.database, self.project_id, execution_id)
+
+    def expire_unstarted(self, most: int) -> tuple[Hint, ...]:
+        """End what was not begun in time."""
+        return cancelling.expire_unstarted(self.database, self.project_id, most)
+
     def finish_descents(self, most: int) -> tuple[Hint, ...]:
         """Go on where cancelling downwards was broken off."""
         return cancelling.finish_descents(self.database, self.project_id, most)
@@ -283,6 +295,10 @@ class SqlStore:
     def wake_due(self, most: int, reach: Reach = ANYTHING) -> tuple[Hint, ...]:
         """Queue the waiting executions whose time has come."""
         return sweeping.wake_due(self.database, self.project_id, self._early, most, reach)
+
+    def wake(self, execution_id: str) -> tuple[Hint, ...]:
+        """Queue a waiting execution before its time has come."""
+        return sweeping.wake_one(self.database, execution_id)
 
     def send_ahead(self, most: int, reach: Reach = ANYTHING) -> tuple[Hint, ...]:
         """Hints with a countdown for the waits that end soon."""
