@@ -40,8 +40,10 @@ _HIGHEST = 255
 def keep(options: Mapping[str, Any], execution_id: str) -> bytes | None:
     """The options worth keeping, encoded; None where there are none."""
     kept = {name: options[name] for name in _KEPT if options.get(name)}
-    if options.get("ignore_result") is not None:
-        kept["ignore_result"] = bool(options["ignore_result"])
+    # The first of a chord has the place 0.
+    for name in ("group_index", "ignore_result"):
+        if options.get(name) is not None:
+            kept[name] = options[name]
     stamps = [name for name in options.get("stamped_headers") or () if name in options]
     if stamps:
         kept |= {"stamped_headers": stamps} | {name: options[name] for name in stamps}

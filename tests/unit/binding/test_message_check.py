@@ -120,11 +120,13 @@ def test_whatever_comes_is_taken_or_refused(payload: Any, headers: Any, body: An
 
 def test_kept_options_come_back_as_they_were() -> None:
     given = {"chain": [SIGNATURE], "time_limit": 5, "expires": "x", "ignore_result": False}
+    given |= {"group_index": 0}
     given |= {"stamped_headers": ["order", "gone"], "order": "a1", "countdown": 3}
     assert message_options(keep(given, "id")) == {
         "chain": [SIGNATURE],
         "time_limit": 5,
         "ignore_result": False,
+        "group_index": 0,
         "stamped_headers": ["order"],
         "order": "a1",
     }

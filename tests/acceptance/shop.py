@@ -1,0 +1,134 @@
+"""A Celery project whose canvases have workflows in them, and which dies where a test says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from pydantic import BaseModel
+
+from polos import Polos, WorkflowContext, workflow
+from tests.acceptance import ledger
+from tests.acceptance.ledger import async_gated, effect, gated
+
+app = Celery("shop", set_as_current=False)
+app.conf.update(
+    broker_url=os.environ.get("SHOP_BROKER", "memory://"),
+    result_backend=os.environ.get("SHOP_BACKEND"),
+    polos_database_url=os.environ.get("SHOP_DATABASE"),
+    polos_auto_migrate=True,
+    polos_lease_seconds=6,
+    task_default_queue="shop",
+    # Theirs; on tasks of workflows it stays off.
+    task_track_started=True,
+)
+
+
+class Order(BaseModel):
+    name: str
+    seconds: float = 0.5
+    gate: bool = False
+
+
+class Receipt(BaseModel):
+    name: str
+    number: int
+
+
+@workflow(id="shop-order")
+async def order(ctx: WorkflowContext, payload: Order) -> Receipt:
+    """Waits twice."""
+    me = ctx.execution_id
+    try:
+        await ctx.step.run("reserve", gated if payload.gate else effect, me, "reserve")
+        await ctx.step.wait_for("first", seconds=payload.seconds)
+        await ctx.step.run("pay", effect, me, "pay")
+        await ctx.step.wait_for("second", seconds=payload.seconds)
+        number = await ctx.step.run("ship", effect, me, "ship", 7)
+    except BaseException:
+        await ctx.step.run("clean up", effect, me, "clean up")
+        raise
+    return Receipt(name=payload.name, number=number)
+
+
+@workflow(id="shop-long")
+async def long(ctx: WorkflowContext, payload: dict) -> None:
+    """Runs until it is told to end, and cleans up then."""
+    try:
+        await ctx.step.run("long", async_gated, ctx.execution_id, "long")
+    finally:
+        await ctx.step.run("clean up", effect, ctx.execution_id, "clean up")
+
+
+@workflow(id="shop-refused")
+async def refused(ctx: WorkflowContext, payload: dict) -> None:
+    """Waits, and fails then."""
+
+    def pay() -> None:
+        raise ConnectionError("the bank is closed")
+
+    await ctx.step.wait_for("first", seconds=payload["seconds"])
+    await ctx.step.run("pay", pay, max_retries=0)
+
+
+@app.task(name="shop.prepare")
+def prepare(name: str, seconds: float = 0.5, gate: bool = False) -> dict[str, Any]:
+    return {"name": name, "seconds": seconds, "gate": gate}
+
+
+@app.task(name="shop.finish")
+def finish(found: Any, me: str) -> Any:
+    effect(me, "finished", None, repr(found))
+    return found
+
+
+@app.task(name="shop.gather")
+def gather(found: list[Any], me: str) -> list[Any]:
+    effect(me, "gathered", None, repr(found))
+    return found
+
+
+@app.task(name="shop.complain")
+def complain(request: Any, error: Any, traceback: Any, me: str) -> None:
+    effect(me, "complained", None, f"{type(error).__name__}: {error}")
+
+
+@app.task(name="shop.complain_by_id", bind=True)
+def complain_by_id(self: Any, failed: str, me: str) -> None:
+    effect(me, "complained by id", None, f"{self.request.id} {failed}")
+
+
+def switch(execution: str, point: str) -> Path:
+    """Whoever comes to that point of an execution first dies of it, or stands still."""
+    return Path(os.environ[ledger.VARIABLE]).with_name(f"{execution}.{point}")
+
+
+def _pass(execution: str, point: str, sig: signal.Signals = signal.SIGKILL) -> None:
+    try:
+        switch(execution, point).unlink()
+    except FileNotFoundError:
+        return
+    ledger.write(execution, point, "struck")
+    if sig is signal.SIGKILL:
+        os.killpg(0, sig)
+    os.kill(os.getpid(), sig)
+
+
+if "SHOP_BROKER" in os.environ:
+    polos = Polos(app)
+    _deliver = polos.bound.deliver
+
+    def _mortal(request: Any, *args: Any) -> Any:
+        _pass(request.id, "before-claim")
+        found = _deliver(request, *args)
+        if found.waiting is not None:
+            _pass(request.id, "parked", signal.SIGSTOP)
+        elif not found.dropped:
+            # The end is committed; Celery has not been told.
+            _pass(request.id, "after-end")
+        return found
+
+    polos.bound.deliver = _mortal

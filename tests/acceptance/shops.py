@@ -1,0 +1,84 @@
+"""A project with workflows among its tasks, and its workers, for the tests of canvases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from polos import Polos
+from polos.definition.registry import registry
+from tests.acceptance.ledger import Ledger
+from tests.acceptance.stacks import Stack, Workers
+from tests.support.processes import Program, until
+
+
+class Shop:
+    """The project as a program has it that sends its tasks.
+
+    Attributes:
+        app: its Celery app.
+        ledger: what its steps and tasks did.
+    """
+
+    def __init__(self, stack: Stack, workers: Workers, backend: str = "") -> None:
+        self.stack = stack
+        self.ledger: Ledger = stack.ledger
+        self.backend = backend or stack.broker
+        self._workers = workers
+        self.app = Celery(
+            "shop", set_as_current=False, broker=stack.broker, backend=self.backend
+        )
+        self.app.conf.task_default_queue = "shop"
+        self.app.conf.polos_auto_migrate = True
+        self.polos = Polos(self.app, stack.database)
+
+    def worker(self, name: str = "shop", *, slots: int = 2, ready: bool = True, **env: str) -> Program:
+        """Start a worker."""
+        given = {
+            "SHOP_BROKER": self.stack.broker,
+            "SHOP_BACKEND": self.backend,
+            "SHOP_DATABASE": self.stack.database,
+            "CELERY_RESULT_BACKEND": None,
+            "POLOS_BROKER_URL": None,
+            "POLOS_DATABASE_URL": None,
+            **env,
+        }
+        made = self._workers(
+            "prefork", slots, name, app="tests.acceptance.shop", env=given, ready=False
+        )
+        if ready:
+            made.wait_for(" ready.", 60)
+        return made
+
+    def task(self, name: str, *args: Any, **options: Any) -> Any:
+        """A signature of one of its tasks."""
+        return self.app.signature(f"shop.{name}", args, **options)
+
+    def status(self, execution_id: str) -> str:
+        """What the store says."""
+        found = self.polos.bound.store.get(execution_id)
+        return "" if found is None else found.status.value
+
+    def wait_for(self, execution_id: str, status: str) -> None:
+        """Wait until the store says so."""
+        until(
+            lambda: self.status(execution_id) == status,
+            60,
+            message=lambda: f"{execution_id} is {self.status(execution_id)}, not {status}",
+        )
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.polos.close()
+        registry.set_default_client(None)
+
+
+@pytest.fixture(scope="module")
+def shop_(stack: Stack, workers: Workers) -> Iterator[Shop]:
+    """The project on the module's stack."""
+    made = Shop(stack, workers)
+    yield made
+    made.close()
