@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ from polos.binding.starts import Starts
 from polos.binding.sweep_thread import SweepStep, SweepThread
 from polos.binding.tasks import register
 from polos.client.direct import DirectClient
-from polos.codec import plain
+from polos.codec import decode_payload, plain
 from polos.definition.handle import value_of
 from polos.definition.registry import Registry, registry
 from polos.definition.workflow import Workflow
@@ -34,7 +35,7 @@ from polos.engine.eager import EagerSession
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner, hint_for
-from polos.errors import ConfigurationError, PolosError, StoreUnavailable
+from polos.errors import CodecError, ConfigurationError, PolosError, StoreUnavailable
 from polos.model.outcome import Cancelled, Completed, Failed, Parked
 from polos.model.ports import Dispatcher
 from polos.model.records import Execution, Failure
@@ -281,6 +282,10 @@ class Bound:
         told = self._told(ended)
         if ended.known_to_celery or ended.unannounced:
             self._to_announce[execution_id] = told.state
+        if self.app.conf.result_extended:
+            # One that can't be read is what the execution has failed with.
+            with suppress(CodecError):
+                return replace(told, args=(plain(decode_payload(ended.payload, Any)),))
         return told
 
     def _told(self, ended: Execution) -> Delivery:

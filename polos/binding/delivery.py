@@ -20,6 +20,7 @@ class Delivery:
         revoked: why the execution was cancelled; the task then ends as a revoked one.
         error: what the task raises.
         result: what the task returns.
+        args: what it was started with, where the result backend is to have that.
     """
 
     waiting: str | None = None
@@ -28,6 +29,7 @@ class Delivery:
     revoked: str | None = None
     error: BaseException | None = None
     result: Any = None
+    args: tuple[Any, ...] | None = None
 
     @property
     def state(self) -> str:

@@ -63,6 +63,9 @@ class PolosTask(Task):
         """Run one attempt of the execution whose id is this task's."""
         deliver = self.bound.deliver_eagerly if self.request.is_eager else self.bound.deliver
         hop = deliver(self.request, workflow_id_of(str(self.name)), args, kwargs)
+        if hop.args is not None:
+            # A hint has none.
+            self.request.args = hop.args
         if hop.waiting is not None:
             raise Retry(hop.waiting, exc=Waiting(hop.waiting))
         if hop.refused:

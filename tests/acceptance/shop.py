@@ -24,6 +24,10 @@ app.conf.update(
     task_default_queue="shop",
     # Theirs; on tasks of workflows it stays off.
     task_track_started=True,
+    result_extended=True,
+    beat_schedule={
+        "tick": {"task": "polos.shop-tick", "schedule": 0.3, "args": [{"by": "beat"}]},
+    },
 )
 
 
@@ -72,6 +76,11 @@ async def refused(ctx: WorkflowContext, payload: dict) -> None:
 
     await ctx.step.wait_for("first", seconds=payload["seconds"])
     await ctx.step.run("pay", pay, max_retries=0)
+
+
+@workflow(id="shop-tick")
+async def tick(ctx: WorkflowContext, payload: dict) -> None:
+    await ctx.step.run("tick", effect, payload["by"], "tick", None, ctx.execution_id)
 
 
 @app.task(name="shop.prepare")

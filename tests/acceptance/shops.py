@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import pytest
 from celery import Celery
 
 from polos import Polos
@@ -28,30 +29,44 @@ class Shop:
         self.ledger: Ledger = stack.ledger
         self.backend = backend or stack.broker
         self._workers = workers
-        self.app = Celery(
-            "shop", set_as_current=False, broker=stack.broker, backend=self.backend
-        )
+        self.app = Celery("shop", set_as_current=False, broker=stack.broker, backend=self.backend)
         self.app.conf.task_default_queue = "shop"
         self.app.conf.polos_auto_migrate = True
         self.polos = Polos(self.app, stack.database)
 
-    def worker(self, name: str = "shop", *, slots: int = 2, ready: bool = True, **env: str) -> Program:
-        """Start a worker."""
-        given = {
+    @property
+    def _env(self) -> dict[str, str | None]:
+        return {
             "SHOP_BROKER": self.stack.broker,
             "SHOP_BACKEND": self.backend,
             "SHOP_DATABASE": self.stack.database,
             "CELERY_RESULT_BACKEND": None,
             "POLOS_BROKER_URL": None,
             "POLOS_DATABASE_URL": None,
-            **env,
         }
+
+    def worker(
+        self, name: str = "shop", *, slots: int = 2, ready: bool = True, **env: str
+    ) -> Program:
+        """Start a worker."""
         made = self._workers(
-            "prefork", slots, name, app="tests.acceptance.shop", env=given, ready=False
+            "prefork",
+            slots,
+            name,
+            app="tests.acceptance.shop",
+            env={**self._env, **env},
+            ready=False,
         )
         if ready:
             made.wait_for(" ready.", 60)
         return made
+
+    def program(self, *args: str) -> Program:
+        """Another program of Celery's for the project, such as beat."""
+        command = [sys.executable, "-m", "celery", "-A", "tests.acceptance.shop", *args]
+        log = self.stack.folder / f"{args[0]}.log"
+        env = {**self.stack.env, **self._env}
+        return Program(command, log=log, name=args[0], cwd=self.stack.folder, env=env)
 
     def task(self, name: str, *args: Any, **options: Any) -> Any:
         """A signature of one of its tasks."""
@@ -76,9 +91,9 @@ class Shop:
         registry.set_default_client(None)
 
 
-@pytest.fixture(scope="module")
-def shop_(stack: Stack, workers: Workers) -> Iterator[Shop]:
-    """The project on the module's stack."""
-    made = Shop(stack, workers)
+@contextmanager
+def open_shop(stack: Stack, workers: Workers, backend: str = "") -> Iterator[Shop]:
+    """The project on a stack."""
+    made = Shop(stack, workers, backend)
     yield made
     made.close()

@@ -11,7 +11,7 @@ from celery import chain, chord
 
 from tests.acceptance.conftest import opened
 from tests.acceptance.shop import Order, order, switch
-from tests.acceptance.shops import Shop
+from tests.acceptance.shops import Shop, open_shop
 from tests.acceptance.stacks import Stack, Workers
 from tests.support.processes import Program
 
@@ -30,9 +30,8 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
 @pytest.fixture
 def shop(stack: Stack, worker: Workers) -> Iterator[Shop]:
     """The project, whose workers end with the test."""
-    made = Shop(stack, worker)
-    yield made
-    made.close()
+    with open_shop(stack, worker) as made:
+        yield made
 
 
 def _replaced(shop: Shop, victim: Program, name: str) -> Program:
