@@ -17,7 +17,7 @@ from polos.binding.names import task_name, workflow_id_of
 from polos.binding.state_guard import GuardedBackend
 from polos.codec import json_payload
 from polos.definition.workflow import Workflow
-from polos.errors import PolosError, StoreUnavailable
+from polos.errors import ExecutionCancelledError, PolosError, StoreUnavailable
 
 log = logging.getLogger("polos.worker")
 
@@ -72,6 +72,8 @@ class PolosTask(Task):
             raise Reject("this worker ends", requeue=True)
         if hop.dropped:
             raise Ignore
+        if hop.revoked is not None and self.request.is_eager:
+            raise ExecutionCancelledError(self.request.id)
         if hop.revoked is not None:
             self._tell_revoked(hop)
             raise Revoked(hop.revoked)
