@@ -30,6 +30,10 @@ _WHEN = {
     "give up": "too many recoveries without a new checkpoint, or its task's hard time limit",
     "cancel": "cancelled, or past its `expires`, before any worker claimed it",
     "revoke": "its task was revoked with `terminate`, which kills its process",
+    "time out": "its run timeout is over, and it never ran or did not clean up in time",
+    "try again": "the function raised, and its workflow has retries left",
+    "retry": "somebody asked to try it again from where it failed",
+    "retry later": "it is a child that failed, and its parent is tried again",
 }
 
 
@@ -63,7 +67,12 @@ def page() -> Iterator[str]:
             f"| {change.name} | {sources} | `{change.target}` | {fenced} | {_WHEN[change.name]} |"
         )
     yield ""
-    yield "What has ended stays as it is: no change starts from " + _listed(sorted(ENDED)) + "."
+    ends = [status for status in Status if status in ENDED]
+    reopened = [it for it in TRANSITIONS if it.sources & ENDED]
+    final = [status for status in ends if not any(status in it.sources for it in reopened)]
+    names = " and ".join(f"*{it.name}*" for it in reopened)
+    yield f"What has ended stays as it is: no change starts from {_listed(final)}, and from"
+    yield f"`{Status.FAILED}` only {names}, which people ask for."
 
 
 def _diagram() -> Iterator[str]:

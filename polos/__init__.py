@@ -32,11 +32,14 @@ from polos.errors import (
     ExecutionCancelledError,
     ExecutionExists,
     ExecutionNotFound,
+    ExecutionTimedOut,
+    IllegalTransition,
     InvalidPayload,
     PolosError,
     SchemaError,
     StepExecutionError,
     StepMismatch,
+    StepNotFound,
     StoreError,
     StoreUnavailable,
     UnsupportedType,
@@ -45,6 +48,7 @@ from polos.errors import (
     WorkflowNotFound,
     WorkflowTimeoutError,
 )
+from polos.model.listing import ExecutionPage, ExecutionSummary
 from polos.worker.client import PolosClient
 from polos.worker.embedded import Polos
 from polos.worker.worker import Worker
@@ -60,6 +64,10 @@ __all__ = [
     "ExecutionExists",
     "ExecutionHandle",
     "ExecutionNotFound",
+    "ExecutionPage",
+    "ExecutionSummary",
+    "ExecutionTimedOut",
+    "IllegalTransition",
     "InvalidPayload",
     "Polos",
     "PolosClient",
@@ -67,6 +75,7 @@ __all__ = [
     "SchemaError",
     "StepExecutionError",
     "StepMismatch",
+    "StepNotFound",
     "StoreError",
     "StoreUnavailable",
     "SyncWorkflowContext",

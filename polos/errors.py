@@ -5,10 +5,13 @@ The tree, all of it below ``PolosError``::
     PolosError
     ├── StepExecutionError (also RuntimeError)    a step ended in an error
     ├── WorkflowFailedError (also RuntimeError)   a workflow ended in any other error
+    │   └── ExecutionTimedOut                     it took longer than its run timeout
     ├── WorkflowTimeoutError (also TimeoutError)  nobody saw the end in time
     ├── ExecutionCancelledError                   the execution was cancelled
     ├── ExecutionNotFound (also LookupError)
     ├── ExecutionExists (also ValueError)         an id that is taken
+    ├── IllegalTransition (also ValueError)       it is in another state than that needs
+    ├── StepNotFound (also LookupError)           an execution has no step of that key
     ├── WorkflowNotFound (also LookupError)
     ├── DuplicateStepKey (also ValueError)        one key used twice in an execution
     ├── StepMismatch                              a checkpoint is of another kind than the call
@@ -27,6 +30,9 @@ The tree, all of it below ``PolosError``::
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+# So many names are listed in a message.
+_SHOWN = 20
 
 
 class PolosError(Exception):
@@ -78,6 +84,14 @@ class WorkflowFailedError(PolosError, RuntimeError):
     def __str__(self) -> str:
         kind = f"{self.error_type}: " if self.error_type else ""
         return f"execution {self.execution_id} failed: {kind}{self.reason}"
+
+
+class ExecutionTimedOut(WorkflowFailedError):
+    """An execution took longer than its run timeout, and was ended.
+
+    ``run_timeout_seconds`` of its start says how long it may take, or the ``timeout_seconds`` of
+    ``@workflow``.
+    """
 
 
 class WorkflowTimeoutError(PolosError, TimeoutError):
@@ -136,6 +150,54 @@ class ExecutionExists(PolosError, ValueError):
 
     def __str__(self) -> str:
         return f"an execution {self.execution_id!r} exists already; choose another id"
+
+
+class IllegalTransition(PolosError, ValueError):
+    """An execution is not in a state in which that can be done.
+
+    Args:
+        execution_id: the execution.
+        status: how it stands.
+        change: what was asked for, such as ``retry``.
+        advice: what to do instead.
+    """
+
+    def __init__(self, execution_id: str, status: str, change: str, advice: str) -> None:
+        super().__init__(execution_id, status, change, advice)
+        self.execution_id = execution_id
+        self.status = status
+        self.change = change
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return (
+            f"execution {self.execution_id} is {self.status}; {self.change} is not possible: "
+            f"{self.advice}"
+        )
+
+
+class StepNotFound(PolosError, LookupError):
+    """An execution has no step of that key.
+
+    Args:
+        execution_id: the execution.
+        step_key: the key that was asked for.
+        known: the keys that it has, in their order.
+    """
+
+    def __init__(self, execution_id: str, step_key: str, known: Iterable[str] = ()) -> None:
+        self.execution_id = execution_id
+        self.step_key = step_key
+        self.known = tuple(known)
+        super().__init__(execution_id, step_key, self.known)
+
+    def __str__(self) -> str:
+        shown = ", ".join(map(repr, self.known[:_SHOWN])) or "none"
+        more = len(self.known) - _SHOWN
+        return (
+            f"execution {self.execution_id} has no step {self.step_key!r}; its steps: {shown}"
+            + (f" and {more} more" if more > 0 else "")
+        )
 
 
 class WorkflowNotFound(PolosError, LookupError):

@@ -36,7 +36,7 @@ from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner, hint_for
 from polos.errors import CodecError, ConfigurationError, PolosError, StoreUnavailable
-from polos.model.outcome import Cancelled, Completed, Failed, Parked
+from polos.model.outcome import Cancelled, Completed, Failed, Parked, TriedAgain
 from polos.model.ports import Dispatcher
 from polos.model.records import Execution, Failure
 from polos.model.settings import Settings
@@ -274,7 +274,7 @@ class Bound:
         register(self.app, self, workflow)
 
     def _delivery(self, execution_id: str, workflow_id: str, hop: Hop) -> Delivery:
-        if isinstance(hop.outcome, Parked):
+        if isinstance(hop.outcome, Parked | TriedAgain):
             return Delivery(waiting=hop.outcome.reason)
         ended = self._ended(execution_id, workflow_id, hop)
         if ended is None:

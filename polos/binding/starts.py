@@ -148,6 +148,7 @@ class Starts:
             queue=_queue_name(options.get("queue")) or (known.queue if known else None),
             priority=options.get("priority", defaults.get("priority")),
             execution_id=id_,
+            run_timeout_seconds=known.timeout_seconds if known else None,
             celery_options=keep(options, id_),
             known_to_celery=True,
             delay_seconds=self._delay(options),

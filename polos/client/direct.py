@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from uuid import uuid4
 
 from polos.client.watcher import Watcher
 from polos.definition.registry import registry
 from polos.errors import ExecutionNotFound, WorkflowNotFound
+from polos.model.listing import ExecutionPage, ExecutionQuery
 from polos.model.ports import Dispatcher, StartRequest
-from polos.model.records import Execution, ExecutionId, Hint, NewExecution
+from polos.model.records import Execution, ExecutionId, Hint, NewExecution, Progress
+from polos.store.forking import Fork
+from polos.store.joining import start_within
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.client")
+
+# Executions that are deleted in one transaction.
+_PRUNED_AT_ONCE = 500
 
 
 class DirectClient:
@@ -68,6 +76,7 @@ class DirectClient:
         """Write the execution and send its hint.
 
         A broker that is away delays the start but does not fail it: the sweep sends the hint.
+        With a connection, nothing else is asked, and the hint is sent after its commit.
 
         Raises:
             WorkflowNotFound: neither this process nor any worker knows the workflow.
@@ -75,8 +84,10 @@ class DirectClient:
             StoreUnavailable: the database can't be reached; nothing was started, unless the
                 error is ``uncertain``.
         """
-        self._check_known([request.workflow_id])
         new = self._new(request)
+        if request.connection is not None:
+            return start_within(request.connection, new, self._send_soon)[0]
+        self._check_known([request.workflow_id])
         if request.awaited:
             new = replace(new, listener=self.watcher.expect(new.id))
         execution, fresh = self.store.start(new)
@@ -110,6 +121,43 @@ class DirectClient:
         self._dispatcher.dispatch(hints)
         return found
 
+    def list_executions(self, query: ExecutionQuery) -> ExecutionPage:
+        """One page of a list."""
+        return self.store.list_executions(query)
+
+    def progress(self, execution_id: str) -> tuple[Execution, Progress]:
+        """An execution and how far it has come; raises ExecutionNotFound."""
+        return self.get(execution_id), self.store.progress(execution_id)
+
+    def retry(self, execution_id: str) -> Execution:
+        """Try a failed execution again, from where it failed.
+
+        Raises:
+            ExecutionNotFound: there is none of that id.
+            IllegalTransition: it has not failed.
+        """
+        self._dispatcher.dispatch(self.store.retry(execution_id))
+        return self.get(execution_id)
+
+    def fork(self, execution_id: str, from_step: str | None, payload: bytes | None) -> Execution:
+        """Start an execution with what another one had recorded before one of its steps.
+
+        Raises:
+            ExecutionNotFound: there is none of that id.
+            StepNotFound: it has no such step.
+        """
+        forked = self.store.fork(Fork(execution_id, str(uuid4()), from_step, payload))
+        self._dispatcher.dispatch([_hint(forked)])
+        return forked
+
+    def prune(self, older_than: float) -> int:
+        """Delete what ended so many seconds ago, in small batches; how many executions."""
+        total = pruned = self.store.prune(older_than, _PRUNED_AT_ONCE)
+        while pruned:
+            pruned = self.store.prune(older_than, _PRUNED_AT_ONCE)
+            total += pruned
+        return total
+
     def wait(self, execution_id: str, timeout: float | None) -> Execution:
         """Block until the execution has ended; raises WorkflowTimeoutError."""
         return self.watcher.wait(execution_id, timeout)
@@ -124,6 +172,16 @@ class DirectClient:
             self._watcher.close()
         if self._store is not None:
             self._store.close()
+
+    def _send_soon(self, execution: Execution) -> None:
+        """Send a hint, but don't hold up an event loop with it."""
+        send = partial(self._dispatcher.dispatch, [_hint(execution)])
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            send()
+        else:
+            loop.run_in_executor(None, send)
 
     def _check_known(self, workflow_ids: Iterable[str]) -> None:
         missing = [id_ for id_ in workflow_ids if registry.get(id_) is None]
@@ -152,6 +210,7 @@ class DirectClient:
             known_to_celery=request.known_to_celery,
             delay_seconds=request.delay_seconds,
             start_within_seconds=request.start_within_seconds,
+            tags=request.tags,
         )
 
 

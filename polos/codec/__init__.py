@@ -6,7 +6,13 @@ called because of what the bytes say.
 
 from polos.codec.coercion import coerce
 from polos.codec.display import plain
-from polos.codec.failures import decode_failure, encode_failure, failure_of
+from polos.codec.failures import (
+    decode_failure,
+    decode_history,
+    encode_failure,
+    encode_history,
+    failure_of,
+)
 from polos.codec.payloads import decode_payload, encode_payload, json_payload
 from polos.codec.unpackables import unpackable
 from polos.codec.values import decode, encode
@@ -15,9 +21,11 @@ __all__ = [
     "coerce",
     "decode",
     "decode_failure",
+    "decode_history",
     "decode_payload",
     "encode",
     "encode_failure",
+    "encode_history",
     "encode_payload",
     "failure_of",
     "json_payload",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import asdict, fields
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 
 from polos.codec.refusal import name_of
 from polos.codec.unpacking import parse
 from polos.codec.values import MAX_VALUE_BYTES, to_bytes
-from polos.errors import CodecError
-from polos.model.records import Failure
+from polos.errors import CodecError, StepExecutionError
+from polos.model.records import Failure, Tried
 
 _TRACEBACK_CHARACTERS = 8_000
 _REASON_CHARACTERS = 64_000
+# Of the attempts before the last, so many are kept, and so much of their texts.
+_MOST_ATTEMPTS = 20
+_SHORT_CHARACTERS = 500
 _NAMES = frozenset(field.name for field in fields(Failure))
 
 
@@ -49,7 +53,20 @@ def failure_of(exception: BaseException, step_key: str = "", attempts: int = 0) 
         step_key=step_key,
         attempts=attempts,
         traceback=_traceback(exception),
+        cause=_cause(exception),
     )
+
+
+def _cause(exception: BaseException) -> str:
+    """The key of the step whose error led to another one."""
+    seen: set[int] = set()
+    link: BaseException | None = exception
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        if isinstance(link, StepExecutionError) and link.step_key:
+            return link.step_key
+        link = link.__cause__ or link.__context__
+    return ""
 
 
 def _reason(exception: BaseException) -> str:
@@ -71,3 +88,26 @@ def _traceback(exception: BaseException) -> str:
         return text
     # The last frames are those where it happened.
     return "…" + text[-_TRACEBACK_CHARACTERS:]
+
+
+def encode_history(tried: Sequence[Tried]) -> bytes | None:
+    """The last of the attempts that failed, as bytes; None for none."""
+    if not tried:
+        return None
+    kept = [replace(it, reason=_shortened(it.reason)) for it in tried[-_MOST_ATTEMPTS:]]
+    return to_bytes([asdict(it) for it in kept], MAX_VALUE_BYTES)
+
+
+def decode_history(data: bytes | None) -> tuple[Tried, ...]:
+    """The attempts of bytes that ``encode_history`` gave; none where they can't be read."""
+    if data is None:
+        return ()
+    try:
+        return tuple(Tried(**it) for it in parse(data))
+    except (CodecError, TypeError):
+        # For people only: nothing may fail because of it.
+        return ()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHORT_CHARACTERS else f"{text[:_SHORT_CHARACTERS]}…"

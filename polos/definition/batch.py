@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,10 @@ class BatchWorkflowInput:
         id: the workflow's id.
         payload: a model or a dict that fits its annotation, or None.
         idempotency_key: a second start with the same key gives the first execution.
+        tags: at most 32 labels to list it by.
     """
 
     id: str
     payload: Any = None
     idempotency_key: str | None = None
+    tags: Sequence[str] = ()

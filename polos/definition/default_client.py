@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from polos.errors import ConfigurationError
 from polos.model.ports import WorkflowClient
 
@@ -28,6 +30,23 @@ class ClientSlot:
 process_slot = ClientSlot()
 
 
+def client_and_payload(first: Any, payload: Any, call: str) -> tuple[WorkflowClient, Any]:
+    """What a start was given: ``start(client, payload)``, or ``start(payload)``.
+
+    Args:
+        first: what the caller passed first; without a payload it may be that.
+        payload: what the caller passed as the payload.
+        call: how the caller is called, for errors.
+
+    Raises:
+        TypeError: the first is no client, and can't be the payload.
+        ConfigurationError: no client was passed and there is no default.
+    """
+    if payload is None and isinstance(first, BaseModel | dict) and not _is_client(first):
+        return chosen_client(None, call), first
+    return chosen_client(first, call), payload
+
+
 def chosen_client(client: WorkflowClient | None, call: str) -> WorkflowClient:
     """The given client, else the process's default.
 
@@ -48,8 +67,9 @@ def chosen_client(client: WorkflowClient | None, call: str) -> WorkflowClient:
             )
     elif not _is_client(client):
         raise TypeError(
-            f"{call} takes a client as its first argument, not {type(client).__name__}; "
-            "pass the payload as payload=…"
+            f"{call} takes a client or the payload as its first argument, not "
+            f"{type(client).__name__}; a payload is a Pydantic model or a dict, and with a client "
+            "it comes second"
         )
     return client
 

@@ -18,6 +18,7 @@ from polos.definition.payload import faults_text
 from polos.errors import (
     CodecError,
     ExecutionCancelledError,
+    ExecutionTimedOut,
     StepExecutionError,
     WorkflowFailedError,
 )
@@ -235,6 +236,8 @@ def error_of(failure: Failure, execution_id: str) -> StepExecutionError | Workfl
         return StepExecutionError(
             failure.reason, failure.step_key, failure.attempts, failure.error_type
         )
+    if failure.error_type == ExecutionTimedOut.__name__:
+        return ExecutionTimedOut(failure.reason, execution_id)
     return WorkflowFailedError(failure.reason, execution_id, failure.error_type)
 
 

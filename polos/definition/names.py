@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 MAX_ID = 200
 MAX_TEXT = 255
+MAX_TAGS = 32
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
@@ -66,6 +68,22 @@ def check_text(name: str, value: str | None, *, empty: bool = True) -> str | Non
     if _HALF_A_PAIR.search(value):
         raise ValueError(f"{name} {value!r} holds half of a surrogate pair; it is no Unicode text")
     return value
+
+
+def check_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    """The labels of an execution, each once, in their order.
+
+    Raises:
+        ValueError: one of them is no text of 1 to 255 characters, or they are too many.
+    """
+    if isinstance(tags, str) or not isinstance(tags, Sequence):
+        raise ValueError(f"tags is {tags!r}; pass a list of texts")
+    if len(tags) > MAX_TAGS:
+        raise ValueError(f"tags holds {len(tags)} texts; the most are {MAX_TAGS}")
+    checked = [check_text("a tag", tag, empty=False) for tag in tags]
+    if None in checked:
+        raise ValueError("a tag is None; pass a text, or leave it out")
+    return tuple(dict.fromkeys(tag for tag in checked if tag is not None))
 
 
 def check_seconds(name: str, value: float | None) -> float | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from polos.definition.declaration import Declaration
-from polos.definition.default_client import chosen_client
+from polos.definition.default_client import client_and_payload
 from polos.definition.handle import ExecutionHandle, decode_result
-from polos.definition.names import check_seconds, check_text, check_wait
+from polos.definition.names import check_seconds, check_tags, check_text, check_wait
 from polos.definition.options import WorkflowOptions
 from polos.definition.task_calls import TaskCalls
 from polos.model.ports import StartRequest, WorkflowClient
@@ -59,7 +59,7 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
 
     async def run(  # noqa: PLR0913
         self,
-        client: WorkflowClient | None = None,
+        client: WorkflowClient | PayloadT | dict[str, Any] | None = None,
         payload: PayloadT | dict[str, Any] | None = None,
         queue: str | None = None,
         concurrency_key: str | None = None,
@@ -70,6 +70,7 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        tags: Sequence[str] = (),
     ) -> ResultT_co:
         """Start an execution and wait for its result.
 
@@ -78,7 +79,8 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
             result = await order_workflow.run(client, Order(id="a1"), timeout=60)
 
         Args:
-            client: whom to ask; by default the client of ``Polos(app)``.
+            client: whom to ask; by default the client of ``Polos(app)``. It may be left out
+                altogether: ``run(payload)``.
             payload: what the function gets, a model or a dict that fits its annotation.
             queue: the Celery queue; by default the workflow's own.
             concurrency_key: executions that share it share a limit.
@@ -88,6 +90,7 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
             initial_state: the state to begin with.
             idempotency_key: a second start with the same key gives the first execution.
             execution_id: an id of your own; by default a new one.
+            tags: at most 32 labels to list it by.
 
         Returns:
             An instance of the annotated return type.
@@ -114,12 +117,13 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
             user_id=user_id,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
+            tags=tags,
         )
         return await handle.result(timeout)
 
     def run_sync(  # noqa: PLR0913
         self,
-        client: WorkflowClient | None = None,
+        client: WorkflowClient | PayloadT | dict[str, Any] | None = None,
         payload: PayloadT | dict[str, Any] | None = None,
         queue: str | None = None,
         concurrency_key: str | None = None,
@@ -130,6 +134,7 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        tags: Sequence[str] = (),
     ) -> ResultT_co:
         """The same as ``run``, for code without an event loop; blocks.
 
@@ -149,12 +154,13 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
             user_id=user_id,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
+            tags=tags,
         )
         return handle.result_sync(timeout)
 
     async def invoke(  # noqa: PLR0913
         self,
-        client: WorkflowClient | None = None,
+        client: WorkflowClient | PayloadT | dict[str, Any] | None = None,
         payload: PayloadT | dict[str, Any] | None = None,
         queue: str | None = None,
         concurrency_key: str | None = None,
@@ -165,6 +171,7 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        tags: Sequence[str] = (),
     ) -> ExecutionHandle[ResultT_co]:
         """Start an execution and don't wait for it.
 
@@ -173,7 +180,8 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
             handle = await order_workflow.invoke(client, Order(id="a1"))
 
         Args:
-            client: whom to ask; by default the client of ``Polos(app)``.
+            client: whom to ask; by default the client of ``Polos(app)``. It may be left out
+                altogether: ``invoke(payload)``.
             payload: what the function gets, a model or a dict that fits its annotation.
             queue: the Celery queue; by default the workflow's own.
             concurrency_key: executions that share it share a limit.
@@ -184,6 +192,7 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
                 workflow's ``timeout_seconds``.
             idempotency_key: a second start with the same key gives the first execution.
             execution_id: an id of your own; by default a new one.
+            tags: at most 32 labels to list it by.
 
         Raises:
             TypeError: the payload is no model, dict or None, or ``client`` is no client.
@@ -202,11 +211,12 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
             run_timeout_seconds,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
+            tags=tags,
         )
 
     def start(  # noqa: PLR0913
         self,
-        client: WorkflowClient | None = None,
+        client: WorkflowClient | PayloadT | dict[str, Any] | None = None,
         payload: PayloadT | dict[str, Any] | None = None,
         queue: str | None = None,
         concurrency_key: str | None = None,
@@ -217,12 +227,36 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        connection: Any = None,
+        tags: Sequence[str] = (),
     ) -> ExecutionHandle[ResultT_co]:
         """The same as ``invoke``, for code without an event loop.
+
+        With ``connection`` the execution is part of the caller's own database transaction: rolled
+        back with it, it never was; committed with it, it runs, also if this process dies right
+        after. Errors of the database are those of the caller's own driver.
 
         Example::
 
             handle = order_workflow.start(client, Order(id="a1"))
+
+            with Session(engine) as session, session.begin():
+                session.add(order)
+                order_workflow.start(Order(id=order.id), connection=session)
+
+        Args:
+            client: as ``invoke`` has it, and so are all that are not named here.
+            connection: a connection to the database in which Polos keeps its executions:
+                SQLAlchemy's ``Connection``, ``Session`` or ``scoped_session``, Django's
+                ``connection``, or one of psycopg or sqlite3. Outside of a transaction the
+                execution is written at once. An asynchronous session gives its own:
+                ``await session.run_sync(lambda it: order_workflow.start(order, connection=it))``.
+
+        Raises:
+            TypeError: ``connection`` is none of those.
+            ConfigurationError: it leads to a database without the tables of Polos.
+            SchemaError: it leads to one with an older schema.
+            ExecutionExists: the chosen id is taken; the transaction goes on.
         """
         return self._started(
             client,
@@ -235,6 +269,8 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
             user_id=user_id,
             idempotency_key=idempotency_key,
             execution_id=execution_id,
+            connection=connection,
+            tags=tags,
         )
 
     def decode_result(self, data: bytes) -> ResultT_co:
@@ -244,15 +280,17 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
 
     def _started(
         self,
-        client: WorkflowClient | None,
+        client: Any,
         payload: Any,
         initial_state: Any,
         run_timeout_seconds: float | None = None,
         *,
         awaited: bool = False,
+        connection: Any = None,
+        tags: Sequence[str] = (),
         **texts: str | None,
     ) -> ExecutionHandle[ResultT_co]:
-        asked = chosen_client(client, f"workflow {self.id!r}")
+        asked, payload = client_and_payload(client, payload, f"workflow {self.id!r}")
         limit = asked.max_value_bytes
         checked: dict[str, Any] = {
             name: check_text(name, text, empty=name in _MAY_BE_EMPTY)
@@ -268,6 +306,8 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
                 check_seconds("run_timeout_seconds", run_timeout_seconds) or self.timeout_seconds
             ),
             awaited=awaited,
+            connection=connection,
+            tags=check_tags(tags),
             **checked,
         )
         return ExecutionHandle.of(asked.start(request), asked, self.result_type)

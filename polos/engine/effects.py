@@ -7,11 +7,12 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from polos.codec import encode, failure_of
+from polos.codec import decode_history, encode, encode_history, failure_of
 from polos.engine.attempt import Attempt, value_of
 from polos.engine.signals import is_own_exit
 from polos.errors import CodecError, ExecutionExists
@@ -26,6 +27,7 @@ from polos.model.records import (
     Micros,
     NewExecution,
     StepRequest,
+    Tried,
     Wait,
     micros,
 )
@@ -130,7 +132,9 @@ class AttemptEffects:
     def _child(self, request: ChildRequest) -> NewExecution:
         parent = self._journal.execution
         # Derived, so that a second start of the same step can't make a second child.
-        child_id = uuid5(NAMESPACE_OID, f"{parent.id}\0{request.key}")
+        # An earlier one that was cancelled is not started again, though its parent is tried again.
+        again = f"\0{parent.retried}" if parent.retried else ""
+        child_id = uuid5(NAMESPACE_OID, f"{parent.id}\0{request.key}{again}")
         return NewExecution(
             id=ExecutionId(str(child_id)),
             workflow_id=request.workflow_id,
@@ -190,15 +194,19 @@ class AttemptEffects:
         wait = self._journal.stored_waits.get(request.key)
         failed = 0 if wait is None else wait.attempts
         started = (wait.started_at if wait else None) or self.now()
+        history = None if wait is None else wait.history
         if wait is not None and wait.due_at is not None:
             await self._branches.timer(wait, wait.due_at)
         while True:
             row, error = await self._try(request, policy, failed, started)
             if row is not None:
-                [kept] = self._journal.commit([row], self._branches.waits_to_store())
+                kept_row = row if history is None else replace(row, history=history)
+                [kept] = self._journal.commit([kept_row], self._branches.waits_to_store())
                 return kept
             failed += 1
-            await self._back_off(request.key, policy.delay(failed), failed, started, error)
+            history = self._longer(history, error)
+            back_off = Wait(request.key, Kind.STEP, None, None, failed, error, started, history)
+            await self._back_off(back_off, policy.delay(failed))
 
     async def _try(
         self, request: StepRequest, policy: RetryPolicy, failed: int, started: Micros
@@ -250,11 +258,15 @@ class AttemptEffects:
         returned = await self._branches.call(partial(_begun, attempt, key, function))
         return await returned if _may_be_awaited(returned) else returned
 
-    async def _back_off(
-        self, key: str, delay: float, failed: int, started: Micros, error: Failure | None
-    ) -> None:
+    def _longer(self, history: bytes | None, failure: Failure | None) -> bytes | None:
+        if failure is None:
+            return history
+        tried = Tried(self._attempt.clock.at_most(), failure.error_type, failure.reason)
+        return encode_history([*decode_history(history), tried])
+
+    async def _back_off(self, failed: Wait, delay: float) -> None:
         due = Micros(self._attempt.clock.at_most() + micros(delay))
-        wait = Wait(key, Kind.STEP, due, attempts=failed, failure=error, started_at=started)
+        wait = replace(failed, due_at=due)
         self._journal.keep_wait(wait)
         await self._branches.timer(wait, due)
 

@@ -167,7 +167,7 @@ def _context(kind: Any, execution: Execution, steps: Any) -> Any:
         parent_execution_id=execution.parent_execution_id,
         root_execution_id=execution.root_execution_id,
         root_workflow_id=execution.root_workflow_id,
-        retry_count=execution.claims - 1,
+        retry_count=execution.retried,
         created_at=as_datetime(execution.created_at),
         deployment_id=execution.deployment_id,
     )

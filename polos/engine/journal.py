@@ -55,7 +55,7 @@ class Journal:
         self.turn = claimed.execution.wakeups
         self.stored_waits = {wait.step_key: wait for wait in claimed.waits}
         # Also of waits that are over: a death may have kept them from being deleted.
-        self.has_waits = claimed.execution.claims > 1
+        self.has_waits = not claimed.execution.is_fresh
         self._recorded: dict[str, Checkpoint] = {}
         # Of a plain dict the first key is found the later, the more were deleted before it.
         self._order: OrderedDict[str, None] = OrderedDict()
@@ -238,4 +238,5 @@ class Journal:
             row.failure,
             row.attempts,
             row.started_at,
+            history=row.history,
         )

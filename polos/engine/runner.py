@@ -15,13 +15,14 @@ from polos.codec import failure_of
 from polos.definition.registry import Registry
 from polos.engine.clock import StoreClock
 from polos.engine.company import Company, Solitude
+from polos.engine.ending import judged
 from polos.engine.inner import AnyWorkflow, Inner
 from polos.engine.journal import Journal
 from polos.engine.keeper import Keeper, Lease
 from polos.engine.signals import AttemptAborted, WorkerStopping
 from polos.engine.suspicion import Suspicion
 from polos.errors import CodecError, LeaseLost, StoreError
-from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked
+from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked, TriedAgain
 from polos.model.ports import Dispatcher
 from polos.model.records import (
     Claimed,
@@ -145,7 +146,8 @@ class Runner:
                 claimed = self._loaded(claimed, lease)
                 journal = Journal(self._store, claimed, lambda: lease.lost, self._contact)
                 suspicion = Suspicion(claimed, journal, place)
-                outcome = self._inner.run(workflow, journal, clock, lease, suspicion)
+                ended = self._inner.run(workflow, journal, clock, lease, suspicion)
+                outcome = judged(ended, workflow, journal, clock)
                 hints = journal.end(outcome)
                 if hints is not None:
                     break
@@ -180,7 +182,7 @@ class Runner:
 
     def _loaded(self, claimed: Claimed, lease: Lease) -> Claimed:
         # At the first claim nothing is stored, so nothing is loaded.
-        if claimed.execution.claims == 1:
+        if claimed.execution.is_fresh:
             return claimed
         checkpoints, waits = self._contact.insist(
             lambda: self._store.load(claimed.execution.id), lambda: lease.lost
@@ -189,7 +191,7 @@ class Runner:
 
     def _ahead(self, execution: Execution, outcome: Outcome, clock: StoreClock) -> tuple[Hint, ...]:
         """The hint with a countdown for a wait that ends soon."""
-        if not isinstance(outcome, Parked) or outcome.wake_at is None:
+        if not isinstance(outcome, Parked | TriedAgain) or outcome.wake_at is None:
             return ()
         countdown = clock.until(outcome.wake_at)
         if countdown > self._settings.countdown_horizon:
@@ -236,7 +238,7 @@ class Runner:
                 text = f"failed: {failure.error_type}: {failure.reason}"
             case Cancelled():
                 text = "cancelled"
-            case Parked(reason=reason):
+            case Parked(reason=reason) | TriedAgain(reason=reason):
                 text = reason
             case _:
                 assert_never(outcome)

@@ -36,6 +36,11 @@ _NAMING_INTERVAL = 10.0
 _MOST_NAMED = 20
 # Hints that are sent again in one sweep: publishing more would hold up the other duties.
 _MOST_SENT_AGAIN = 1000
+# An execution whose time is over may clean up for so many leases.
+_CLEANUP_LEASES = 2
+# Where nothing was old enough to be deleted, it is looked again after so many seconds.
+_PRUNING_PAUSE = 60.0
+_DAY = 86_400.0
 
 
 class Sweeper:
@@ -66,6 +71,7 @@ class Sweeper:
         self._alive: list[WorkerReport] = []
         self._named: set[str] = set()
         self._name_at = 0.0
+        self._prune_at = 0.0
         self.pause = INTERVAL
         self._demands: dict[Reach, Demand] = {}
 
@@ -113,8 +119,10 @@ class Sweeper:
             self.reclaim_expired,
             self.finish_cancelling,
             self.expire_unstarted,
+            self.expire_deadlines,
             self.redispatch,
             self.name_unserved,
+            self.prune,
         )
         return sent + sum(self._send(self._alone(duty)) for duty in duties)
 
@@ -162,6 +170,22 @@ class Sweeper:
     def expire_unstarted(self) -> tuple[Hint, ...]:
         """End what nobody has begun before it expired."""
         return self._store.expire_unstarted(_BATCH)
+
+    def expire_deadlines(self) -> tuple[Hint, ...]:
+        """End the executions whose time is over."""
+        return self._store.expire(_BATCH, _CLEANUP_LEASES * self._settings.lease_seconds)
+
+    def prune(self) -> tuple[Hint, ...]:
+        """Delete some of what ended long ago, as ``polos_retention_days`` says."""
+        days = self._settings.retention_days
+        if not days or time.monotonic() < self._prune_at:
+            return ()
+        pruned = self._store.prune(days * _DAY, _BATCH)
+        if pruned:
+            log.info("%d executions that ended over %g days ago were deleted", pruned, days)
+        # There may be more; but what is old and has to be kept is not looked through all the time.
+        self._prune_at = time.monotonic() + (0 if pruned else _PRUNING_PAUSE)
+        return ()
 
     def redispatch(self) -> tuple[Hint, ...]:
         """Send hints again for executions that nobody claimed, as many as workers can take."""

@@ -1,10 +1,10 @@
-"""How an attempt ends: one of four values, committed in one transaction."""
+"""How an attempt ends: one of five values, committed in one transaction."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from polos.model.records import Failure, Micros, Wait
+from polos.model.records import SECOND, Failure, Micros, Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,28 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The function raised."""
+    """The function raised, or its time was over.
+
+    Attributes:
+        with_children: whether its open children are cancelled.
+    """
 
     failure: Failure
+    with_children: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TriedAgain:
+    """The function raised, and the whole of it is tried again.
+
+    Attributes:
+        wake_at: when.
+        reason: for people.
+    """
+
+    failure: Failure
+    wake_at: Micros
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +71,10 @@ class Cancelled:
     """The function was cancelled from outside and has cleaned up."""
 
 
-Outcome = Completed | Failed | Parked | Cancelled
+Outcome = Completed | Failed | TriedAgain | Parked | Cancelled
+
+
+def timed_out(run_timeout: Micros | None) -> Failure:
+    """What an execution fails with whose run timeout, in microseconds, is over."""
+    limit = "" if run_timeout is None else f" of {run_timeout / SECOND:g} s"
+    return Failure(f"it did not end within its run timeout{limit}", "ExecutionTimedOut")

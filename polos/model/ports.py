@@ -116,6 +116,7 @@ class StartRequest:
     Attributes:
         start_within_seconds: not begun within this time, it never is; also below 0.
         awaited: whether the caller is going to wait for the end.
+        connection: the caller's own, in whose transaction it is to be written.
     """
 
     workflow_id: str
@@ -135,6 +136,8 @@ class StartRequest:
     delay_seconds: float = 0.0
     start_within_seconds: float | None = None
     awaited: bool = False
+    connection: Any = None
+    tags: tuple[str, ...] = ()
 
 
 __all__ = [

@@ -63,6 +63,7 @@ class Failure:
         step_key: the step it came from; empty for an error of the workflow's own code.
         attempts: how often that step was tried.
         traceback: for people; never part of what is raised again.
+        cause: of an error of the workflow's own code, the step whose error led to it.
     """
 
     reason: str
@@ -70,6 +71,7 @@ class Failure:
     step_key: str = ""
     attempts: int = 0
     traceback: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Wait:
         target_id: the child's execution id.
         attempts: of a step in back-off, how many attempts have failed.
         failure: of a step in back-off, the last error.
-        history: of a step in back-off, the attempts before the last one, encoded.
+        history: of a step in back-off, the attempts that have failed, encoded.
     """
 
     step_key: str
@@ -120,12 +122,26 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """One attempt of a step that failed.
+
+    Attributes:
+        at: when it failed.
+    """
+
+    at: Micros
+    error_type: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewExecution:
     """An execution that is about to be written, status ``queued``.
 
     Attributes:
         start_within_seconds: not claimed within this time, it never is; also below 0.
         listener: the channel that is to hear of its end.
+        tags: labels to list it by; each once.
     """
 
     id: ExecutionId
@@ -150,13 +166,21 @@ class NewExecution:
     delay_seconds: float = 0.0
     start_within_seconds: float | None = None
     listener: str | None = None
-    retries_left: int = 0
     forked_from: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One durable run of a workflow, as stored."""
+    """One durable run of a workflow, as stored.
+
+    Attributes:
+        run_timeout: how long it may take, in microseconds.
+        deadline_at: when that time is over.
+        retried: how often the whole of it was tried again.
+        retries_used: how often by itself since it was started, or since a person retried it.
+        forked_from: the execution whose checkpoints it began with.
+    """
 
     id: ExecutionId
     workflow_id: str
@@ -188,19 +212,56 @@ class Execution:
     wake_at: Micros | None = None
     started_at: Micros | None = None
     finished_at: Micros | None = None
-    retries_left: int = 0
+    run_timeout: Micros | None = None
+    deadline_at: Micros | None = None
     retried: int = 0
+    retries_used: int = 0
     forked_from: str | None = None
 
     @property
     def cancel_requested(self) -> bool:
-        """Whether somebody has asked to cancel it."""
+        """Whether it is to be cancelled, or its time is over."""
         return self.cancel_requested_at is not None
 
     @property
     def expired(self) -> bool:
         """Whether it ended because nobody began it in time."""
         return self.status is Status.CANCELLED and not self.cancel_requested
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing can be recorded of it yet: no worker had it before, and it is no fork."""
+        return self.claims <= 1 and self.forked_from is None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an execution has come.
+
+    Attributes:
+        checkpoints: what its steps came to, in the order in which it met that.
+        waits: what it waits for.
+        children: the executions that its steps have started.
+        tags: its labels, sorted.
+    """
+
+    checkpoints: tuple[Checkpoint, ...] = ()
+    waits: tuple[Wait, ...] = ()
+    children: tuple[Child, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child as its parent's progress shows it."""
+
+    id: ExecutionId
+    workflow_id: str
+    status: Status
+    step_key: str
+    created_at: Micros
+    started_at: Micros | None = None
+    finished_at: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Settings:
         soft_shutdown_seconds: how long a step may go on after SIGTERM before its execution is
             handed on; Celery's ``worker_soft_shutdown_timeout`` where that is set.
         unwind_seconds: how long an ended attempt's tasks may take to clean up.
+        retention_days: days after its end after which an execution is deleted; 0 keeps all.
         sqlite_synchronous: ``FULL``, or ``NORMAL`` (may lose the last commits when power fails).
     """
 
@@ -57,6 +58,7 @@ class Settings:
     max_recoveries: int = 10
     soft_shutdown_seconds: float = 25.0
     unwind_seconds: float = 5.0
+    retention_days: float = 0.0
     sqlite_synchronous: str = "FULL"
 
     @classmethod

@@ -64,6 +64,11 @@ RECLAIM = _transition("reclaim", {Status.RUNNING}, Status.QUEUED, fenced=False)
 GIVE_UP = _transition("give up", {Status.RUNNING, Status.QUEUED}, Status.FAILED, fenced=False)
 CANCEL = _transition("cancel", _OPEN, Status.CANCELLED, fenced=False)
 REVOKE = _transition("revoke", {*_OPEN, Status.RUNNING}, Status.CANCELLED, fenced=False)
+TIME_OUT = _transition("time out", {Status.RUNNING, *_OPEN}, Status.FAILED, fenced=False)
+TRY_AGAIN = _transition("try again", {Status.RUNNING}, Status.WAITING, fenced=True)
+RETRY = _transition("retry", {Status.FAILED}, Status.QUEUED, fenced=False)
+# A failed child is tried again together with its parent, and after the same pause.
+RETRY_LATER = _transition("retry later", {Status.FAILED}, Status.WAITING, fenced=False)
 
 TRANSITIONS: tuple[Transition, ...] = (
     CLAIM,
@@ -77,4 +82,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     GIVE_UP,
     CANCEL,
     REVOKE,
+    TIME_OUT,
+    TRY_AGAIN,
+    RETRY,
+    RETRY_LATER,
 )

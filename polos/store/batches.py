@@ -10,12 +10,13 @@ from sqlalchemy import Connection, bindparam, insert, select, tuple_
 from sqlalchemy.dialects import sqlite
 
 from polos.errors import ExecutionExists, StoreUnavailable
-from polos.model.records import Execution, Micros, NewExecution, micros
+from polos.model.records import Execution, Micros, NewExecution
 from polos.model.states import Status
+from polos.store import tags
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import REDISPATCH_AFTER
-from polos.store.rows import begun, execution_of
+from polos.store.rows import begun, execution_of, run_timeout_of
 from polos.store.schema import executions as table
 
 Started = tuple[Execution, bool]
@@ -37,7 +38,6 @@ _GIVEN = (
     "idempotency_key",
     "initial_state",
     "celery_options",
-    "retries_left",
 )
 _ARRAYS = {str: "text[]", bytes: "bytea[]", int: "bigint[]"}
 
@@ -89,17 +89,20 @@ def _write(connection: Connection, news: Sequence[NewExecution]) -> list[Started
     now = Micros(connection.execute(_now).scalar_one())
     insertion = _unnested if connection.dialect.name == "postgresql" else _one_by_one
     if insertion(connection, news, now) == len(news):
+        tags.write(connection, news)
         return [(begun(new, now), True) for new in news]
-    return _look_up(connection, news)
+    found = _look_up(connection, news)
+    # Of what an earlier commit wrote, whose answer was lost, the tags are there as well.
+    made = [new for new, (_, fresh) in zip(news, found, strict=True) if fresh]
+    tags.write(connection, made, again=True)
+    return found
 
 
 def _columns(news: Sequence[NewExecution], now: Micros) -> dict[str, list[Any]]:
     """What is written, by column; not those that nothing is given for."""
     columns = {name: [getattr(new, name) for new in news] for name in _GIVEN}
-    columns["deadline_at"] = [
-        None if new.run_timeout_seconds is None else now + micros(new.run_timeout_seconds)
-        for new in news
-    ]
+    columns["run_timeout"] = timeouts = [run_timeout_of(new) for new in news]
+    columns["deadline_at"] = [None if it is None else now + it for it in timeouts]
     return {name: values for name, values in columns.items() if set(values) != {None}}
 
 

@@ -141,11 +141,16 @@ def _cancel_one(
         hints = _end(connection, execution, _cancel_unclaimed)
         if hints is not None:
             return True, hints
+    return tell(connection, execution_id)
+
+
+def tell(connection: Connection, execution_id: str) -> tuple[bool, tuple[Hint, ...]]:
+    """Let an execution that has begun hear that it is to end; False where it has ended."""
     locked = lock(connection, execution_id)
     if locked is None or Status(locked.status).ended:
         return False, ()
     if locked.cancel_requested_at is None:
-        connection.execute(_request, named)
+        connection.execute(_request, {"the_id": execution_id})
         return True, wake(connection, locked, "cancelled")
     return True, ()
 

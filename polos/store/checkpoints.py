@@ -36,6 +36,7 @@ _COLUMNS: tuple[tuple[str, Any], ...] = (
     ("failure", Blob),
     ("attempts", Integer),
     ("started_at", BigInteger),
+    ("history", Blob),
 )
 # Both the statements that are kept and a statement's parameters are bounded by this.
 _MOST_ROWS = 50

@@ -52,7 +52,7 @@ _MOST_BYTES = 1024 * 1024
 
 _found = select(table).where(table.c.id.in_(bindparam("ids", expanding=True)))
 _GIVEN = tuple(new_values(NewExecution(ExecutionId(""), "", "", b"")))
-_MOMENTS = {"delay", "run_timeout", "start_within"}
+_MOMENTS = ("delay", "until_deadline", "start_within")
 
 
 class _Array(UserDefinedType[Any]):
@@ -129,11 +129,16 @@ def _start_at_once(
     rows = database.run(_statement(waited), _parameters(parent_id, token, children))
     if not rows:
         raise LeaseLost(parent_id)
-    created = {row.id: row.created_at for row in rows}
+    made = {row.id: row for row in rows}
     started: dict[str, Execution] = {
-        new.id: begun(new, created[new.id], parent_waits=waited)
+        new.id: begun(
+            new,
+            made[new.id].created_at,
+            deadline_at=made[new.id].deadline_at,
+            parent_waits=waited,
+        )
         for new, _ in children
-        if new.id in created
+        if new.id in made
     }
     # The commit went through before, its answer did not; or an id is another execution's.
     missing = [child for child in children if child[0].id not in started]
@@ -178,7 +183,7 @@ def _statement(waited: bool) -> Prebuilt:
     names = [column.name for column in target.c]
     kept = [name for name in names if name not in {"execution_id", "created_at"}]
     given = _given([*_GIVEN], target, kept)
-    made_at = moments(given.c.new_delay, given.c.new_run_timeout, given.c.new_start_within)
+    made_at = moments(*(given.c[f"new_{name}"] for name in _MOMENTS))
     plain = [name for name in _GIVEN if name not in _MOMENTS]
     made = (
         postgresql.insert(table)
@@ -190,7 +195,7 @@ def _statement(waited: bool) -> Prebuilt:
             include_defaults=False,
         )
         .on_conflict_do_nothing(index_elements=[table.c.id])
-        .returning(table.c.id, table.c.created_at)
+        .returning(table.c.id, table.c.created_at, table.c.deadline_at)
         .cte("made")
     )
     stamp = {} if waited else {"created_at": now_micros()}
@@ -208,7 +213,7 @@ def _statement(waited: bool) -> Prebuilt:
         .cte("written")
     )
     return Prebuilt(
-        select(fenced.c.id.label("parent"), made.c.id, made.c.created_at)
+        select(fenced.c.id.label("parent"), made.c.id, made.c.created_at, made.c.deadline_at)
         .select_from(fenced.outerjoin(made, true()))
         .add_cte(written)
     )

@@ -24,10 +24,12 @@ def _postgresql(element: Any, compiler: Any, **kw: Any) -> str:
 @compiles(now_micros, "sqlite")
 def _sqlite(element: Any, compiler: Any, **kw: Any) -> str:
     # unixepoch('subsec') needs SQLite 3.42; 'now' is one moment within a statement.
-    return (
+    text = (
         "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000"
         " + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
     )
+    # Django writes parameters as %s on each database.
+    return text.replace("%", "%%") if compiler.dialect.paramstyle == "format" else text
 
 
 @compiles(now_micros, "mysql")

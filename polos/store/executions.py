@@ -24,6 +24,7 @@ from sqlalchemy.exc import IntegrityError
 
 from polos.errors import ExecutionExists, StoreUnavailable
 from polos.model.records import (
+    SECOND,
     Bid,
     Claimed,
     Execution,
@@ -33,10 +34,11 @@ from polos.model.records import (
     micros,
 )
 from polos.model.states import CLAIM, ENDED, Status, Transition
+from polos.store import tags
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.listening import told
-from polos.store.prebuilt import Prebuilt
+from polos.store.prebuilt import Prebuilt, run_in
 from polos.store.rows import begun, execution_of, new_values
 from polos.store.schema import executions as table
 
@@ -47,6 +49,18 @@ REDISPATCH_AFTER = micros(5)
 _NO_LEASE: dict[str, Any] = dict.fromkeys(
     ("lease_token", "lease_owner", "lease_worker", "lease_expires_at", "lease_steps"), null()
 )
+# Of an execution that had ended and is tried again.
+_REOPENED: dict[str, Any] = {
+    "finished_at": null(),
+    "failure": null(),
+    "cancel_requested_at": null(),
+    "cancel_descends": False,
+    "recoveries": 0,
+    "wake_after": null(),
+    "retried": table.c.retried + 1,
+    "retries_used": 0,
+    "deadline_at": now_micros() + table.c.run_timeout,
+}
 
 
 def one_of(statuses: Collection[Status]) -> ColumnElement[bool]:
@@ -72,6 +86,8 @@ def change(
     fixed: dict[str, Any] = {"status": target.value}
     if Status.RUNNING in transition.sources:
         fixed |= _NO_LEASE
+    if ENDED & transition.sources:
+        fixed |= _REOPENED
     if target in ENDED:
         # Celery has to store the end too; the sweep sends it again where that fails.
         again = case((table.c.known_to_celery, now_micros() + REDISPATCH_AFTER), else_=null())
@@ -88,14 +104,25 @@ def change(
     return update(table).where(*conditions).values(fixed | values)
 
 
-def moments(delay: Any, run_timeout: Any, start_within: Any) -> dict[str, ColumnElement[Any]]:
+def wake_time() -> dict[str, ColumnElement[Any]]:
+    """The columns of one that waits until ``wake``, whose hint is sent ``horizon`` before that."""
+    wake: Any = bindparam("wake", type_=BigInteger)
+    near = wake <= now_micros() + bindparam("horizon", type_=BigInteger)
+    return {
+        "wake_at": wake,
+        # The hint for what is near is sent at once; the sweep does it where that is lost.
+        "dispatch_at": case((near, wake + SECOND), else_=wake - bindparam("horizon")),
+    }
+
+
+def moments(delay: Any, until_deadline: Any, start_within: Any) -> dict[str, ColumnElement[Any]]:
     """The columns of a new execution that the database's clock gives."""
     return {
         "created_at": now_micros(),
         # A delayed one waits; its hint is sent by the sweep, as that of any long wait.
         "wake_at": now_micros() + delay,
         "dispatch_at": now_micros() + func.coalesce(delay, REDISPATCH_AFTER),
-        "deadline_at": now_micros() + run_timeout,
+        "deadline_at": now_micros() + until_deadline,
         "start_by": now_micros() + start_within,
     }
 
@@ -103,14 +130,14 @@ def moments(delay: Any, run_timeout: Any, start_within: Any) -> dict[str, Column
 _insert = insert(table).values(
     **moments(
         bindparam("delay", type_=BigInteger),
-        bindparam("run_timeout"),
+        bindparam("until_deadline"),
         bindparam("start_within", type_=BigInteger),
     )
 )
-_given = new_values(NewExecution(ExecutionId(""), "", "", b""))
+# The columns that ``new_values`` gives.
+GIVEN = [name for name in new_values(NewExecution(ExecutionId(""), "", "", b"")) if name in table.c]
 _insert_returning = Prebuilt(
-    _insert.returning(table.c.created_at, table.c.wake_at),
-    columns=[name for name in _given if name in table.c],
+    _insert.returning(table.c.created_at, table.c.wake_at, table.c.deadline_at), columns=GIVEN
 )
 _by_id = Prebuilt(
     select(table).where(
@@ -164,8 +191,9 @@ _claimed_as = select(table, now_micros().label("claimed_at")).where(
 def insert_execution(
     connection: Connection, new: NewExecution, *, parent_waits: bool = False
 ) -> None:
-    """Write the row of a new execution in the caller's transaction."""
+    """Write the row of a new execution, and its tags, in the caller's transaction."""
     insert_executions(connection, [new_values(new, parent_waits=parent_waits)])
+    tags.write(connection, [new])
 
 
 def insert_executions(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -239,13 +267,26 @@ def claim(database: Database, project_id: str, bid: Bid, early: float) -> Claime
 
 def _start(database: Database, new: NewExecution) -> tuple[Execution, bool]:
     try:
-        rows = database.run(_insert_returning, new_values(new))
+        rows = _insert_one(database, new)
     except IntegrityError:
         existing = _same_idempotency_key(database, new)
         if existing is None:
             raise ExecutionExists(new.id) from None
         return existing, False
-    return begun(new, rows[0].created_at, rows[0].wake_at), True
+    [row] = rows
+    return begun(new, row.created_at, row.wake_at, row.deadline_at), True
+
+
+def _insert_one(database: Database, new: NewExecution) -> Sequence[Any]:
+    if not new.tags:
+        return database.run(_insert_returning, new_values(new))
+
+    def work(connection: Connection) -> Sequence[Any]:
+        rows = run_in(connection, _insert_returning, new_values(new))
+        tags.write(connection, [new])
+        return rows
+
+    return database.transaction(work)
 
 
 def _is_written(found: Execution, new: NewExecution) -> bool:

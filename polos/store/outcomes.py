@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, assert_never
 
-from sqlalchemy import BigInteger, Connection, Update, bindparam, case
+from sqlalchemy import BigInteger, Connection, Update, bindparam
 
 from polos.errors import LeaseLost
-from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked
+from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked, TriedAgain
 from polos.model.records import (
     SECOND,
     Checkpoint,
@@ -19,10 +19,10 @@ from polos.model.records import (
     micros,
 )
 from polos.model.states import COMPLETE, END_CANCELLED, FAIL, PARK, RELEASE, Status
-from polos.store import checkpoints, waits
+from polos.store import checkpoints, retrying, waits
 from polos.store.clock import now_micros
 from polos.store.database import Database
-from polos.store.executions import change
+from polos.store.executions import change, wake_time
 from polos.store.prebuilt import Prebuilt, Transaction, run_in
 from polos.store.rows import failure_bytes, hint_of
 from polos.store.schema import executions as table
@@ -30,20 +30,16 @@ from polos.store.waking import end_child, lock, tell_parent, with_waits
 
 _complete = Prebuilt(change(COMPLETE, result=bindparam("the_result")).returning(table.c.id))
 _fail = Prebuilt(change(FAIL, failure=bindparam("the_failure")).returning(table.c.id))
+_fail_with_children = Prebuilt(
+    change(FAIL, failure=bindparam("the_failure"), cancel_descends=True).returning(table.c.id)
+)
 _end_cancelled = Prebuilt(change(END_CANCELLED, cancel_descends=True).returning(table.c.id))
 _release = Prebuilt(change(RELEASE).returning(table.c.id))
 _park = Prebuilt(
     change(
         PARK,
-        wake_at=bindparam("wake"),
         wake_after=now_micros() + bindparam("pace", type_=BigInteger),
-        dispatch_at=case(
-            (
-                bindparam("wake") <= now_micros() + bindparam("horizon"),
-                bindparam("wake") + SECOND,
-            ),
-            else_=bindparam("wake") - bindparam("horizon"),
-        ),
+        **wake_time(),
     )
     .where(table.c.wakeups == bindparam("seen"), table.c.cancel_requested_at.is_(None))
     .returning(table.c.id)
@@ -75,13 +71,16 @@ def commit(
         LeaseLost: another worker owns the execution; nothing was written.
     """
     named: dict[str, Any] = {"the_id": execution.id, "the_token": token}
+    if isinstance(outcome, TriedAgain):
+        return _commit_again(database, execution, token, outcome, rows, horizon)
     match outcome:
         case Completed(result):
             ending = Checkpoint("", Kind.CHILD, value=result)
             statement, named["the_result"] = _complete, result
-        case Failed(failure):
+        case Failed(failure, with_children):
             ending = Checkpoint("", Kind.CHILD, failure=failure)
-            statement, named["the_failure"] = _fail, failure_bytes(failure)
+            statement = _fail_with_children if with_children else _fail
+            named["the_failure"] = failure_bytes(failure)
         case Cancelled():
             ending = Checkpoint("", Kind.CHILD, failure=cancelled(execution.id))
             statement = _end_cancelled
@@ -89,25 +88,34 @@ def commit(
             return _commit_park(database, named, outcome, rows, horizon)
         case _:
             assert_never(outcome)
-    hints: tuple[Hint, ...] | None
-    alone = not execution.parent_waits and not rows
-    if alone and not has_waits:
-        hints = () if database.run(statement, named) else None
-    elif alone and database.dialect == "postgresql":
-        hints = () if database.run(with_waits(statement), named) else None
-    elif not rows and database.dialect == "postgresql":
-        hints = database.driven(
-            lambda it: _end_child(it, execution, statement, named, ending, has_waits)
-        )
-    else:
-        hints = database.transaction(
-            lambda it: end_in(
-                it, execution, statement, named, ending, rows=rows, has_waits=has_waits
-            )
-        )
+    hints = _end(database, execution, statement, named, ending, rows, has_waits)
     if hints is None:
         raise LeaseLost(execution.id)
     return hints
+
+
+def _end(
+    database: Database,
+    execution: Execution,
+    statement: Prebuilt,
+    named: dict[str, Any],
+    ending: Checkpoint,
+    rows: Sequence[Checkpoint],
+    has_waits: bool,
+) -> tuple[Hint, ...] | None:
+    """End an execution in as few round trips as that takes."""
+    alone = not execution.parent_waits and not rows
+    if alone and not has_waits:
+        return () if database.run(statement, named) else None
+    if alone and database.dialect == "postgresql":
+        return () if database.run(with_waits(statement), named) else None
+    if not rows and database.dialect == "postgresql":
+        return database.driven(
+            lambda it: _end_child(it, execution, statement, named, ending, has_waits)
+        )
+    return database.transaction(
+        lambda it: end_in(it, execution, statement, named, ending, rows=rows, has_waits=has_waits)
+    )
 
 
 def release(database: Database, execution_id: str, token: str) -> None:
@@ -207,6 +215,26 @@ def _commit_park(
         if hints is not None:
             waits.forget(connection, execution_id, parked.settled)
             waits.add(connection, execution_id, parked.waits)
+        return hints
+
+    return database.transaction(work)
+
+
+def _commit_again(
+    database: Database,
+    execution: Execution,
+    token: str,
+    outcome: TriedAgain,
+    rows: Sequence[Checkpoint],
+    horizon: float,
+) -> tuple[Hint, ...] | None:
+    def work(connection: Connection) -> tuple[Hint, ...] | None:
+        if rows:
+            checkpoints.write(connection, execution.id, token, rows)
+        hints = retrying.try_again(connection, token, execution, outcome, micros(horizon))
+        held = {"the_id": execution.id, "the_token": token}
+        if hints is None and connection.execute(checkpoints.holds_lease, held).first() is None:
+            raise LeaseLost(execution.id)
         return hints
 
     return database.transaction(work)

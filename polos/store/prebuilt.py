@@ -83,7 +83,7 @@ class Prebuilt:
         Raises:
             DBAPIError: as SQLAlchemy raises it.
         """
-        driven = self._driven.get(dialect.name) or self._drive(dialect)
+        driven = self._driven.get(dialect.name) or self._drive(dialect, dialect.name)
         # Not by ``_cursor``: to enter and leave a generator is dear where all is this short.
         cursor: Any = connection.cursor()
         try:
@@ -94,7 +94,12 @@ class Prebuilt:
         finally:
             cursor.close()
 
-    def _drive(self, dialect: Dialect) -> Driven:
+    def driven(self, dialect: Dialect) -> Driven:
+        """It in the words of another driver than the one that the store uses."""
+        name = f"{dialect.name} {dialect.paramstyle}"
+        return self._driven.get(name) or self._drive(dialect, name)
+
+    def _drive(self, dialect: Dialect, name: str) -> Driven:
         compiled: Any = self.statement.compile(dialect=dialect, column_keys=self._columns)
         columns = list(self.statement.exported_columns)
         impls = [column.type.dialect_impl(dialect) for column in columns]
@@ -108,7 +113,7 @@ class Prebuilt:
             row=_row([column.name for column in columns]) if columns else None,
             converted=tuple((place, it) for place, it in enumerate(converts) if it is not None),
         )
-        self._driven[dialect.name] = driven
+        self._driven[name] = driven
         return driven
 
 

@@ -49,8 +49,10 @@ SAME_NAME = (
     "wake_at",
     "started_at",
     "finished_at",
-    "retries_left",
+    "run_timeout",
+    "deadline_at",
     "retried",
+    "retries_used",
     "forked_from",
 )
 _same = attrgetter(*SAME_NAME)
@@ -84,10 +86,14 @@ def begun(
     new: NewExecution,
     created_at: Micros,
     wake_at: Micros | None = None,
+    deadline_at: Micros | None = None,
     *,
     parent_waits: bool = False,
 ) -> Execution:
     """The record of an execution that has just been written."""
+    timeout = run_timeout_of(new)
+    if deadline_at is None and timeout is not None:
+        deadline_at = Micros(created_at + timeout)
     return Execution(
         id=new.id,
         workflow_id=new.workflow_id,
@@ -109,7 +115,8 @@ def begun(
         celery_options=new.celery_options,
         known_to_celery=new.known_to_celery,
         wake_at=wake_at,
-        retries_left=new.retries_left,
+        run_timeout=timeout,
+        deadline_at=deadline_at,
         forked_from=new.forked_from,
     )
 
@@ -224,12 +231,17 @@ def new_values(new: NewExecution, *, parent_waits: bool = False) -> dict[str, An
         "celery_options": new.celery_options,
         "known_to_celery": new.known_to_celery,
         "listener": new.listener,
-        "retries_left": new.retries_left,
         "forked_from": new.forked_from,
-        "run_timeout": _micros(new.run_timeout_seconds),
+        "run_timeout": run_timeout_of(new),
+        "until_deadline": run_timeout_of(new),
         "start_within": _micros(new.start_within_seconds),
     }
 
 
-def _micros(seconds: float | None) -> int | None:
+def run_timeout_of(new: NewExecution) -> Micros | None:
+    """How long a new execution may take."""
+    return _micros(new.run_timeout_seconds)
+
+
+def _micros(seconds: float | None) -> Micros | None:
     return None if seconds is None else micros(seconds)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    text,
     true,
 )
 from sqlalchemy.dialects import mysql
@@ -58,6 +59,8 @@ def _one_of(statuses: frozenset[Status]) -> str:
     return ", ".join(f"'{status}'" for status in sorted(statuses))
 
 
+LISTED = frozenset({Status.CANCELLED, Status.FAILED, Status.WAITING})
+IS_LISTED = f"status IN ({_one_of(LISTED)})"
 _ended = f"status IN ({_one_of(ENDED)})"
 _all = _one_of(frozenset(Status))
 
@@ -114,9 +117,11 @@ executions = Table(
     Column("listener", Key),
     # Not begun by then, it never is.
     Column("start_by", BigInteger),
-    # How often the whole of it may still be tried again, and has been.
-    Column("retries_left", Integer, nullable=False, server_default="0"),
+    # How long it may take; ``deadline_at`` is when that is over.
+    Column("run_timeout", BigInteger),
+    # How often the whole of it was tried again, and how often of that by itself.
     Column("retried", Integer, nullable=False, server_default="0"),
+    Column("retries_used", Integer, nullable=False, server_default="0"),
     # The execution whose checkpoints it began with.
     Column("forked_from", Key),
     CheckConstraint(f"status IN ({_all})", name="polos_ck_status"),
@@ -195,6 +200,7 @@ Index(
     executions.c.project_id,
     executions.c.session_id,
     executions.c.created_at,
+    executions.c.id,
     postgresql_where=executions.c.session_id.is_not(None),
     sqlite_where=executions.c.session_id.is_not(None),
 )
@@ -203,8 +209,19 @@ Index(
     executions.c.project_id,
     executions.c.user_id,
     executions.c.created_at,
+    executions.c.id,
     postgresql_where=executions.c.user_id.is_not(None),
     sqlite_where=executions.c.user_id.is_not(None),
+)
+# For lists by status. Not those through which every execution goes: they would pay for it.
+Index(
+    "polos_ix_status",
+    executions.c.project_id,
+    executions.c.status,
+    executions.c.created_at,
+    executions.c.id,
+    postgresql_where=text(IS_LISTED),
+    sqlite_where=text(IS_LISTED),
 )
 Index(
     "polos_ix_finished",

@@ -29,7 +29,6 @@ from polos.model.records import (
 from polos.model.settings import Settings
 from polos.store import (
     batches,
-    cancelling,
     checkpoints,
     children,
     executions,
@@ -41,6 +40,7 @@ from polos.store import (
     workers,
 )
 from polos.store.clock import now_micros
+from polos.store.control import ControlStore
 from polos.store.database import Database
 from polos.store.listening import Line
 from polos.store.migrate import ensure_schema
@@ -51,7 +51,7 @@ _wakeups = select(table.c.wakeups, table.c.cancel_requested_at).where(
 )
 
 
-class SqlStore:
+class SqlStore(ControlStore):
     """Executions, checkpoints and waits of one project in one database.
 
     Args:
@@ -275,22 +275,6 @@ class SqlStore:
     def release(self, execution_id: str, token: str) -> None:
         """Give the lease back, the execution being claimable at once by others."""
         outcomes.release(self.database, execution_id, token)
-
-    def cancel(self, execution_id: str) -> tuple[bool, tuple[Hint, ...]]:
-        """Cancel an execution and its open children; False where it had ended."""
-        return cancelling.cancel(self.database, self.project_id, execution_id)
-
-    def revoke(self, execution_id: str) -> tuple[Hint, ...]:
-        """End an execution at once as cancelled, whoever runs it; its children are cancelled."""
-        return cancelling.revoke(self.database, self.project_id, execution_id)
-
-    def expire_unstarted(self, most: int) -> tuple[Hint, ...]:
-        """End what was not begun in time."""
-        return cancelling.expire_unstarted(self.database, self.project_id, most)
-
-    def finish_descents(self, most: int) -> tuple[Hint, ...]:
-        """Go on where cancelling downwards was broken off."""
-        return cancelling.finish_descents(self.database, self.project_id, most)
 
     def wake_due(self, most: int, reach: Reach = ANYTHING) -> tuple[Hint, ...]:
         """Queue the waiting executions whose time has come."""

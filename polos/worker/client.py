@@ -13,15 +13,16 @@ from polos.binding.bound import Bound
 from polos.codec import encode_payload
 from polos.definition.batch import BatchWorkflowInput
 from polos.definition.handle import ExecutionHandle
-from polos.definition.names import check_text
+from polos.definition.names import check_seconds, check_tags, check_text
 from polos.definition.registry import registry
 from polos.errors import ConfigurationError, InvalidPayload
 from polos.model.ports import StartRequest
 from polos.model.records import Execution
 from polos.model.settings import Settings
+from polos.worker.control import Control
 
 
-class PolosClient:
+class PolosClient(Control):
     """Starts executions, reads them, waits for their ends.
 
     It speaks to the store and the broker directly; they come from ``POLOS_DATABASE_URL`` and
@@ -109,7 +110,7 @@ class PolosClient:
         """The same without blocking the running loop."""
         return self.bound.client.wait_async(execution_id, timeout)
 
-    async def invoke(
+    async def invoke(  # noqa: PLR0913
         self,
         workflow_id: str,
         payload: Any = None,
@@ -120,10 +121,25 @@ class PolosClient:
         *,
         idempotency_key: str | None = None,
         execution_id: str | None = None,
+        run_timeout_seconds: float | None = None,
+        tags: Sequence[str] = (),
     ) -> ExecutionHandle[Any]:
         """Start a workflow by its id.
 
         The payload is validated here where the workflow's code is here, else by the worker.
+
+        Args:
+            workflow_id: the workflow's id.
+            payload: a model or a dict that fits its annotation, or None.
+            queue: the Celery queue; by default the workflow's own.
+            concurrency_key: executions that share it share a limit.
+            session_id: a label, ``ctx.session_id``.
+            user_id: a label, ``ctx.user_id``.
+            idempotency_key: a second start with the same key gives the first execution.
+            execution_id: an id of your own; by default a new one.
+            run_timeout_seconds: the most seconds that the execution may take; by default the
+                workflow's ``timeout_seconds``.
+            tags: at most 32 labels to list it by.
 
         Raises:
             WorkflowNotFound: neither this process nor any worker knows the workflow.
@@ -134,7 +150,11 @@ class PolosClient:
             self._request(workflow_id, payload, session_id, user_id, idempotency_key),
             concurrency_key=check_text("concurrency_key", concurrency_key, empty=False),
             execution_id=check_text("execution_id", execution_id, empty=False),
+            tags=check_tags(tags),
         )
+        limit = check_seconds("run_timeout_seconds", run_timeout_seconds)
+        if limit is not None:
+            request = replace(request, run_timeout_seconds=limit)
         if queue is not None:
             request = replace(request, queue=check_text("queue", queue, empty=False))
         return self._handle(await asyncio.to_thread(self.start, request))
@@ -173,15 +193,6 @@ class PolosClient:
         """
         return await asyncio.to_thread(self._start_batch, list(workflows), session_id, user_id)
 
-    async def get_execution(self, execution_id: str) -> dict[str, Any]:
-        """A snapshot of an execution as plain data; raises ExecutionNotFound."""
-        execution = await asyncio.to_thread(self.get, execution_id)
-        return await ExecutionHandle.of(execution, self, Any).get(self)
-
-    async def cancel_execution(self, execution_id: str) -> bool:
-        """Cancel an execution and its children; False where it had ended already."""
-        return await asyncio.to_thread(self.cancel, execution_id)
-
     def close(self) -> None:
         """Close connections; the client can be used again."""
         if self._bound is not None:
@@ -203,9 +214,10 @@ class PolosClient:
         try:
             if not isinstance(given, BatchWorkflowInput):
                 raise TypeError(f"a {type(given).__name__} is no BatchWorkflowInput")
-            return self._request(
+            request = self._request(
                 given.id, given.payload, session_id, user_id, given.idempotency_key
             )
+            return replace(request, tags=check_tags(given.tags))
         except TypeError as error:
             raise TypeError(f"input {number} of the batch: {error}") from error
         except ValueError as error:

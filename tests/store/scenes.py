@@ -104,6 +104,13 @@ def family(store: SqlStore, *, claimed: bool = True) -> tuple[Claimed, Claimed]:
     return parent, Claimed(found, "", Micros(0))
 
 
+def start_child(store: SqlStore, parent: Claimed, child: NewExecution) -> None:
+    """Start a child that its parent waits for."""
+    key = child.parent_step_key or ""
+    wait = Wait(key, Kind.CHILD, target_id=child.id)
+    store.start_child(parent.execution.id, parent.token, child, wait)
+
+
 def put(database: Database, status: Status, execution_id: str = "one", **given: Any) -> Execution:
     """Write an execution in any state, past the store."""
     store = SqlStore(database)

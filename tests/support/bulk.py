@@ -12,13 +12,13 @@ from polos.model.records import ExecutionId, Hint, Kind, NewExecution, micros
 from polos.model.states import Status
 from polos.store.clock import now_micros
 from polos.store.rows import new_values
-from polos.store.schema import executions, waits
+from polos.store.schema import executions, tags, waits
 from polos.store.sql_store import SqlStore
 
 _AT_ONCE = 500
 _FAR = micros(30 * 86_400)
 _AHEAD = micros(30)
-_NOT_COLUMNS = ("delay", "run_timeout")
+_NOT_COLUMNS = ("delay", "until_deadline")
 
 
 def queue_many(store: SqlStore, workflow_id: str, payload: bytes, count: int) -> list[Hint]:
@@ -50,6 +50,37 @@ def park_many(store: SqlStore, workflow_id: str, payload: bytes, count: int) -> 
     _insert(store, executions, told)
     _insert(store, executions, timed)
     _insert(store, waits, kept)
+
+
+def finish_many(store: SqlStore, count: int) -> None:
+    """Executions that have ended, one in a hundred not well, with labels of every kind."""
+    rows = [_ended_row(number) for number in range(count)]
+    _insert(store, executions, rows)
+    labels = [
+        {"execution_id": row["id"], "tag": f"tag-{number % 30}", "project_id": "default"}
+        | {"created_at": row["created_at"]}
+        for number, row in enumerate(rows)
+        if number % 3 == 1
+    ]
+    _insert(store, tags, labels)
+
+
+def _ended_row(number: int) -> dict[str, Any]:
+    moment = 1_000_000_000_000 + number * 1000
+    failed, labelled, child = number % 100 == 7, number % 2 == 1, number % 10 == 2
+    given: dict[str, Any] = {
+        "id": f"e{number:06}",
+        "finished_at": moment,
+        "claims": 1,
+        "status": (Status.FAILED if failed else Status.COMPLETED).value,
+        "failure": b"{}" if failed else None,
+        "result": None if failed else b"1",
+        "session_id": f"session-{number % 50}" if labelled else None,
+        "user_id": f"user-{number % 20}" if labelled else None,
+        "parent_execution_id": f"e{number // 100:06}" if child else None,
+        "parent_step_key": "kid" if child else None,
+    }
+    return _row(f"flow-{number % 4}", b"{}", moment, **given)
 
 
 def _row(workflow_id: str, payload: bytes, created_at: int, **given: Any) -> dict[str, Any]:

@@ -115,6 +115,9 @@ async def calls(client: WorkflowClient, order: Order) -> None:
     assert_type(await with_optional.run(client), Receipt | None)
     assert_type(await with_union.run(client, Parcel(weight=1)), None)
     assert_type(await plain.run(client, order), Receipt)
+    assert_type(await with_payload.run(order), Receipt)
+    assert_type(await with_dict.run({"a": 1}), str)
+    assert_type(await with_union.run(Parcel(weight=1)), None)
     assert_type(with_payload.run_sync(client, order, timeout=5), Receipt)
     assert_type(plain_without_payload.run_sync(), list[Receipt])
 
@@ -128,6 +131,8 @@ async def handles(client: WorkflowClient, order: Order) -> None:
     handle = await with_payload.invoke(client, order, run_timeout_seconds=60)
     assert_type(handle, ExecutionHandle[Receipt])
     assert_type(with_payload.start(client, order), ExecutionHandle[Receipt])
+    assert_type(with_payload.start(order, connection=object()), ExecutionHandle[Receipt])
+    assert_type(await with_payload.invoke({"id": "a"}), ExecutionHandle[Receipt])
     assert_type(await handle.result(), Receipt)
     assert_type(await handle.result(timeout=1.5), Receipt)
     assert_type(handle.result_sync(), Receipt)

@@ -69,7 +69,8 @@ async def retries_as_text(ctx: WorkflowContext) -> int:
 
 async def calls(client: WorkflowClient) -> None:
     await order_workflow.run(client, Parcel(weight=1))  # wrong
-    await order_workflow.run(Order(id="a"))  # wrong
+    await order_workflow.run(Parcel(weight=1))  # wrong
+    order_workflow.start(5)  # wrong
     await bare.run(client, Order(id="a"))  # wrong
     await order_workflow.run(client, Order(id="a"), timeout="5")  # wrong
     text: str = await order_workflow.run(client, Order(id="a"))  # wrong

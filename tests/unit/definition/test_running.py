@@ -133,13 +133,41 @@ def test_no_client() -> None:
         anything.start()
 
 
-@pytest.mark.parametrize("thing", [Order(id="a"), {"id": "a"}, "http://localhost", 5])
-def test_a_payload_in_the_client_s_place(thing: Any) -> None:
+@pytest.mark.parametrize("payload", [Order(id="a"), {"id": "a"}])
+def test_a_payload_in_the_client_s_place(payload: Any) -> None:
+    client = completing(codec.encode({"number": 7}))
+    registry.set_default_client(client)
+    order_workflow.start(payload)
+    order_workflow.run_sync(payload)
+    asyncio.run(order_workflow.invoke(payload))
+    asyncio.run(order_workflow.run(payload))
+    read = [codec.decode_payload(request.payload, Order) for request in client.requests]
+    assert read == [Order(id="a")] * 4
+
+
+def test_a_payload_in_the_client_s_place_needs_a_default_client() -> None:
+    with pytest.raises(ConfigurationError, match="has no client"):
+        order_workflow.start(Order(id="a"))
+
+
+@pytest.mark.parametrize("thing", ["http://localhost", 5])
+def test_what_is_neither_a_client_nor_a_payload(thing: Any) -> None:
     for call in (order_workflow.start, order_workflow.run_sync):
-        with pytest.raises(TypeError, match="pass the payload as payload="):
+        with pytest.raises(TypeError, match="takes a client or the payload as its first"):
             call(thing)
-    with pytest.raises(TypeError, match="pass the payload as payload="):
+    with pytest.raises(TypeError, match="takes a client or the payload as its first"):
         asyncio.run(order_workflow.run(thing))
+
+
+def test_two_payloads() -> None:
+    with pytest.raises(TypeError, match="with a client it comes second"):
+        order_workflow.start({"id": "a"}, Order(id="a"))
+
+
+def test_a_connection_is_handed_on() -> None:
+    client, connection = FakeClient(), object()
+    order_workflow.start(client, Order(id="a"), connection=connection)
+    assert client.requests[0].connection is connection
 
 
 def test_a_bad_payload_never_becomes_an_execution() -> None:

@@ -21,8 +21,9 @@ BLOB = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 def upgrade() -> None:
     for column in (
         sa.Column("start_by", sa.BigInteger(), nullable=True),
-        sa.Column("retries_left", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("run_timeout", sa.BigInteger(), nullable=True),
         sa.Column("retried", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("retries_used", sa.Integer(), server_default="0", nullable=False),
         sa.Column("forked_from", KEY, nullable=True),
     ):
         op.add_column("polos_executions", column)
@@ -35,8 +36,14 @@ def upgrade() -> None:
 def _indexes() -> None:
     _index("polos_ix_created", ["project_id", "created_at", "id"])
     _index("polos_ix_workflow", ["project_id", "workflow_id", "created_at", "id"])
-    _index("polos_ix_session", ["project_id", "session_id", "created_at"], "session_id IS NOT NULL")
-    _index("polos_ix_user", ["project_id", "user_id", "created_at"], "user_id IS NOT NULL")
+    _index(
+        "polos_ix_session",
+        ["project_id", "session_id", "created_at", "id"],
+        "session_id IS NOT NULL",
+    )
+    _index("polos_ix_user", ["project_id", "user_id", "created_at", "id"], "user_id IS NOT NULL")
+    listed = "status IN ('cancelled', 'failed', 'waiting')"
+    _index("polos_ix_status", ["project_id", "status", "created_at", "id"], listed)
     _index("polos_ix_finished", ["project_id", "finished_at"], "finished_at IS NOT NULL")
     open_ = "deadline_at IS NOT NULL AND finished_at IS NULL"
     _index("polos_ix_deadline", ["deadline_at"], open_)

@@ -1,0 +1,71 @@
+"""The part of the storage contract that people and programs look and act through."""
+
+from __future__ import annotations
+
+from polos.model.listing import ExecutionPage, ExecutionQuery
+from polos.model.records import Execution, Hint, Progress
+from polos.store import cancelling, expiring, forking, listing, progress, pruning, retrying
+from polos.store.database import Database
+from polos.store.forking import Fork
+
+
+class ControlStore:
+    """What is done with executions from outside of their attempts.
+
+    Attributes:
+        database: where they are.
+        project_id: only executions of this project are seen.
+    """
+
+    database: Database
+    project_id: str
+
+    def list_executions(self, query: ExecutionQuery) -> ExecutionPage:
+        """One page of a list, newest first."""
+        return listing.list_executions(self.database, self.project_id, query)
+
+    def progress(self, execution_id: str) -> Progress:
+        """How far an execution of this project has come."""
+        return progress.of(self.database, execution_id)
+
+    def retry(self, execution_id: str) -> tuple[Hint, ...]:
+        """Queue a failed execution again, to go on from where it failed.
+
+        Raises:
+            ExecutionNotFound: there is none of that id.
+            IllegalTransition: it has not failed.
+        """
+        return retrying.retry(self.database, self.project_id, execution_id)
+
+    def fork(self, asked: Fork) -> Execution:
+        """Write an execution that begins with what another one had recorded before a step.
+
+        Raises:
+            ExecutionNotFound: there is none of that id.
+            StepNotFound: it has no such step.
+        """
+        return forking.fork(self.database, self.project_id, asked)
+
+    def cancel(self, execution_id: str) -> tuple[bool, tuple[Hint, ...]]:
+        """Cancel an execution and its open children; False where it had ended."""
+        return cancelling.cancel(self.database, self.project_id, execution_id)
+
+    def revoke(self, execution_id: str) -> tuple[Hint, ...]:
+        """End an execution at once as cancelled, whoever runs it; its children are cancelled."""
+        return cancelling.revoke(self.database, self.project_id, execution_id)
+
+    def expire_unstarted(self, most: int) -> tuple[Hint, ...]:
+        """End what was not begun in time."""
+        return cancelling.expire_unstarted(self.database, self.project_id, most)
+
+    def finish_descents(self, most: int) -> tuple[Hint, ...]:
+        """Go on where cancelling downwards was broken off."""
+        return cancelling.finish_descents(self.database, self.project_id, most)
+
+    def expire(self, most: int, grace: float) -> tuple[Hint, ...]:
+        """End executions whose time is over, cleaning up for ``grace`` seconds at most."""
+        return expiring.expire(self.database, self.project_id, most, grace)
+
+    def prune(self, older_than: float, most: int) -> int:
+        """Delete at most so many executions that ended ``older_than`` seconds ago; how many."""
+        return pruning.prune(self.database, self.project_id, older_than, most)

@@ -1,0 +1,55 @@
+"""How far an execution has come: what its steps, its waits and its children say."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, select
+
+from polos.model.records import Child, ExecutionId, Progress
+from polos.model.states import Status
+from polos.store import checkpoints, tags, waits
+from polos.store.database import Database
+from polos.store.schema import executions as table
+
+_children = (
+    select(
+        table.c.id,
+        table.c.workflow_id,
+        table.c.status,
+        table.c.parent_step_key,
+        table.c.created_at,
+        table.c.started_at,
+        table.c.finished_at,
+    )
+    .where(table.c.parent_execution_id == bindparam("the_id"))
+    .order_by(table.c.created_at, table.c.id)
+)
+
+
+def of(database: Database, execution_id: str) -> Progress:
+    """The progress of an execution; empty where there is none of that id."""
+    # In this order: a wait that ends between the two is then seen as a checkpoint as well.
+    pending = waits.load(database, execution_id)
+    done = checkpoints.load(database, execution_id)
+    known = {row.step_key for row in done}
+    labels = tags.find(database, [execution_id])
+    return Progress(
+        checkpoints=done,
+        waits=tuple(wait for wait in pending if wait.step_key not in known),
+        children=_of_children(database, execution_id),
+        tags=labels.get(execution_id, ()),
+    )
+
+
+def _of_children(database: Database, execution_id: str) -> tuple[Child, ...]:
+    return tuple(
+        Child(
+            ExecutionId(row.id),
+            row.workflow_id,
+            Status(row.status),
+            row.parent_step_key or "",
+            row.created_at,
+            row.started_at,
+            row.finished_at,
+        )
+        for row in database.run(_children, {"the_id": execution_id})
+    )
