@@ -126,7 +126,7 @@ class Bound:
         workflow_id: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
-        task_id: str | None,
+        task_id: str,
         options: Mapping[str, Any],
     ) -> str:
         """Write the execution of a task that Celery is asked to send, then send its hint."""
@@ -306,7 +306,8 @@ class Bound:
             stored = self.store.get(execution_id)
             _say_if_strange(execution_id, workflow_id, stored)
             same = stored is not None and stored.workflow_id == workflow_id
-            return stored if same and stored is not None and stored.unannounced else None
+            over = stored is not None and stored.status.ended and stored.unannounced
+            return stored if same and over else None
         match hop.outcome:
             case Completed(result):
                 return replace(hop.execution, status=Status.COMPLETED, result=result)

@@ -47,7 +47,7 @@ class Receiver(Protocol):
         workflow_id: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
-        task_id: str | None,
+        task_id: str,
         options: Mapping[str, Any],
     ) -> str:
         """Write the execution of a task that Celery is asked to send, then send its hint."""

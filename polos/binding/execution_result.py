@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.result import AsyncResult
 
-from polos.errors import StoreUnavailable
+from polos.errors import StoreError
 
 log = logging.getLogger("polos.client")
 
@@ -21,6 +21,6 @@ class ExecutionResult(AsyncResult):
         if bound is not None:
             try:
                 bound.cancel(self.id)
-            except StoreUnavailable as error:
+            except StoreError as error:
                 log.warning("%s; the workers are asked to cancel %s", error, self.id)
         super().revoke(*args, **kwargs)

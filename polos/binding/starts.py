@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from celery import Celery
 
@@ -54,7 +53,7 @@ class Starts:
         workflow_id: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
-        task_id: str | None,
+        task_id: str,
         options: Mapping[str, Any],
     ) -> str:
         """Write the execution of a task that Celery is asked to send, then send its hint."""
@@ -133,13 +132,12 @@ class Starts:
         workflow_id: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
-        task_id: str | None,
+        task_id: str,
         options: Mapping[str, Any],
     ) -> StartRequest:
         known = self._registry.get(workflow_id)
         payload, limit = _payload(workflow_id, args, kwargs), self._limit
         defaults = {} if known is None else known.celery_options
-        id_ = task_id or str(uuid4())
         return StartRequest(
             workflow_id=workflow_id,
             payload=known.encode_payload(payload, limit)
@@ -147,9 +145,9 @@ class Starts:
             else encode_payload(payload, limit),
             queue=_queue_name(options.get("queue")) or (known.queue if known else None),
             priority=options.get("priority", defaults.get("priority")),
-            execution_id=id_,
+            execution_id=task_id,
             run_timeout_seconds=known.timeout_seconds if known else None,
-            celery_options=keep(options, id_),
+            celery_options=keep(options, task_id),
             known_to_celery=True,
             delay_seconds=self._delay(options),
             start_within_seconds=self._start_within(options.get("expires")),

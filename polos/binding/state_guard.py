@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from celery.backends.rpc import RPCBackend
 from celery.exceptions import TimeLimitExceeded
 from celery.states import READY_STATES, RETRY
 from kombu.utils.encoding import ensure_bytes
@@ -52,13 +53,22 @@ class GuardedBackend:
         self, task_id: str, exc: BaseException, traceback: Any = None, request: Any = None
     ) -> None:
         """Celery's own, unless an end is stored."""
-        inner = self._inner
-        if hasattr(inner, "ResultSession"):
-            _retry_in_database(inner, task_id, exc, traceback)
-        elif hasattr(inner, "redis") and hasattr(inner.client, "pipeline"):
-            inner.ensure(partial(_retry_in_redis, inner, task_id, exc, traceback, request), ())
-        elif inner.get_state(task_id) not in READY_STATES:
-            inner.mark_as_retry(task_id, exc, traceback, request=request)
+        try:
+            _store_retry(self._inner, task_id, exc, traceback, request)
+        except Exception as error:
+            # It is for people. Raised, it would make Celery store a failure of what only waits.
+            log.warning("the state RETRY of execution %s could not be stored: %s", task_id, error)
+
+
+def _store_retry(backend: Any, id_: str, exc: Any, traceback: Any, request: Any) -> None:
+    if isinstance(backend, RPCBackend):
+        return  # It keeps no states; each would be a message, which may come after the end's.
+    if hasattr(backend, "ResultSession"):
+        _retry_in_database(backend, id_, exc, traceback)
+    elif hasattr(backend, "redis") and hasattr(backend.client, "pipeline"):
+        backend.ensure(partial(_retry_in_redis, backend, id_, exc, traceback, request), ())
+    elif backend.get_state(id_) not in READY_STATES:
+        backend.mark_as_retry(id_, exc, traceback, request=request)
 
 
 def _retry_in_redis(backend: Any, id_: str, exc: Any, traceback: Any, request: Any) -> None:

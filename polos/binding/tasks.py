@@ -8,8 +8,10 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.app.task import get_actual_ignore_result
+from celery.backends.rpc import RPCBackend
 from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError
 from celery.states import READY_STATES, REVOKED
+from kombu.utils.uuid import uuid
 
 from polos.binding.delivery import Delivery, Receiver
 from polos.binding.execution_result import ExecutionResult
@@ -100,9 +102,11 @@ class PolosTask(Task):
     ) -> Any:
         """Write the execution first, then send its message; durable from this call on."""
         given = {"link": link, "link_error": link_error, "shadow": shadow, **options}
+        task_id = task_id or uuid()
         if self.app.conf.task_always_eager:
             return super().apply_async(_plain(args), kwargs, task_id, producer, **given)
         try:
+            self._expect_reply(task_id, producer, given)
             execution_id = self.bound.start(
                 workflow_id_of(str(self.name)),
                 args or (),
@@ -136,6 +140,15 @@ class PolosTask(Task):
         """Celery has stored an end and sent what follows it: no sweep needs to send it again."""
         if status in READY_STATES:
             self.bound.announced(task_id, status)
+
+    def _expect_reply(self, task_id: str, producer: Any, given: dict[str, Any]) -> None:
+        """Where results come as messages: have a queue for them, and name it in ours."""
+        backend = self._backend or self.app.backend
+        if not isinstance(backend, RPCBackend) or given.get("ignore_result", self.ignore_result):
+            return
+        given.setdefault("reply_to", self.app.thread_oid)
+        with self.app.producer_or_acquire(producer) as connected:
+            backend.on_task_call(connected, task_id)
 
     def _placed(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options, with those that annotations have set and the tree of tasks that this is in.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from polos.engine.owner import this_process
 from polos.engine.runner import Runner
 from polos.errors import WorkflowNotFound
-from polos.model.outcome import Parked
+from polos.model.outcome import Parked, TriedAgain
 from polos.model.ports import Dispatcher
 from polos.model.records import Hint, Micros
 from polos.store.sql_store import SqlStore
@@ -65,7 +65,7 @@ class EagerSession:
         except WorkflowNotFound as error:
             log.warning("execution %s is left to a worker: %s", hint.execution_id, error)
             return
-        if isinstance(hop.outcome, Parked) and hop.outcome.wake_at is not None:
+        if isinstance(hop.outcome, Parked | TriedAgain) and hop.outcome.wake_at is not None:
             self._park(hint.execution_id, hop.outcome.wake_at)
 
     def _park(self, execution_id: str, due: Micros) -> None:

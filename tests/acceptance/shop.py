@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 from pydantic import BaseModel
 
 from polos import Polos, WorkflowContext, workflow
@@ -132,6 +133,8 @@ if "SHOP_BROKER" in os.environ:
 
     def _mortal(request: Any, *args: Any) -> Any:
         _pass(request.id, "before-claim")
+        if switch(request.id, "no-broker").exists():
+            app.amqp._retry_publish = _unsent(request.id, app.amqp._retry_publish)
         found = _deliver(request, *args)
         if found.waiting is not None:
             _pass(request.id, "parked", signal.SIGSTOP)
@@ -139,5 +142,16 @@ if "SHOP_BROKER" in os.environ:
             # The end is committed; Celery has not been told.
             _pass(request.id, "after-end")
         return found
+
+    def _unsent(execution: str, publish: Any) -> Any:
+        """What sends a chain on, failing as it does while the broker is away."""
+
+        def fail(*args: Any, **options: Any) -> Any:
+            if options.get("parent_id") == execution and switch(execution, "no-broker").exists():
+                switch(execution, "no-broker").unlink()
+                raise OperationalError("the broker is away")
+            return publish(*args, **options)
+
+        return fail
 
     polos.bound.deliver = _mortal

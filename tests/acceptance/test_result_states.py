@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 import redis
+from celery import chain
 from celery.result import AsyncResult
 from celery.states import READY_STATES
 
@@ -158,6 +159,18 @@ def test_of_one_that_was_terminated(shop: Shop, states: States) -> None:
     shop.app.control.revoke(result.id, terminate=True)
     assert _ended(shop, result.id).state == "REVOKED"
     _check(states(result.id), "REVOKED")
+
+
+def test_of_one_whose_chain_can_not_be_sent(shop: Shop, states: States) -> None:
+    """Left alone, Celery stores a failure of what has succeeded, and the chain ends there."""
+    me, id_ = str(uuid4()), str(uuid4())
+    switch(id_, "no-broker").touch()
+    first = order.s(Order(name="Ada", seconds=0.6)).set(task_id=id_)
+    result = chain(first, shop.task("finish", me)).apply_async()
+    assert result.get(timeout=60) == {"name": "Ada", "number": 7}
+    assert not switch(id_, "no-broker").exists()
+    _check(states(id_), "SUCCESS")
+    assert shop.ledger.runs(me) == {"finished": 1}
 
 
 def test_of_one_whose_worker_stands_still_after_a_park(shop: Shop, states: States) -> None:

@@ -111,6 +111,17 @@ def test_a_failure(app: Celery, propagates: bool) -> None:
         result.get()
 
 
+def test_one_that_is_tried_again_as_a_whole(app: Celery, log: list[str]) -> None:
+    @workflow(id="eager-again", retries=2)
+    async def again(ctx: WorkflowContext) -> int:
+        await ctx.step.run(f"note {len(log)}", log.append, "tried")
+        if len(log) < 3:
+            raise ConnectionError("not yet")
+        return len(log)
+
+    assert again.delay().get() == 3
+
+
 def test_waits_end_in_the_order_of_their_times(app: Celery, log: list[str]) -> None:
     visit = declare(log)
 
