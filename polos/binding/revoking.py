@@ -64,7 +64,7 @@ def revoke_all(
         signal: the name of the signal for that.
     """
     ids = {str(id_) for id_ in maybe_list(task_id) or ()}
-    requests = {id_: worker_state.requests.get(id_) for id_ in ids}
+    requests: dict[str, Any] = {id_: worker_state.requests.get(id_) for id_ in ids}
     ours = {id_ for id_, request in requests.items() if isinstance(request, PolosRequest)}
     ours |= _stored(bound, {id_ for id_, request in requests.items() if request is None})
     answer = {"ok": f"tasks {ours} are cancelled as executions"}

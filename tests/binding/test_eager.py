@@ -47,6 +47,8 @@ def app(sqlite_url: str) -> Iterator[Celery]:
     """Its broker is out of reach: nothing may ask for it."""
     made = Celery("eager", set_as_current=False, broker=NOBODY, backend="cache+memory://")
     made.conf.update(task_always_eager=True, broker_connection_retry=False)
+    # No hint is sent ahead of a wait.
+    made.conf.polos_countdown_horizon = 0.001
     polos = Polos(made, sqlite_url)
     yield made
     polos.close()
