@@ -21,71 +21,36 @@ Example::
     greeting = await greet.run(PolosClient(), {"id": 7})
 """
 
-from polos.definition.batch import BatchWorkflowInput
-from polos.definition.context import SyncWorkflowContext, WorkflowContext
-from polos.definition.handle import ExecutionHandle
-from polos.definition.workflow import Workflow, workflow
-from polos.errors import (
-    CodecError,
-    ConfigurationError,
-    DuplicateStepKey,
-    ExecutionCancelledError,
-    ExecutionExists,
-    ExecutionNotFound,
-    ExecutionTimedOut,
-    IllegalTransition,
-    InvalidPayload,
-    PolosError,
-    SchemaError,
-    StepExecutionError,
-    StepMismatch,
-    StepNotFound,
-    StoreError,
-    StoreUnavailable,
-    UnsupportedType,
-    ValueTooLarge,
-    WorkflowFailedError,
-    WorkflowNotFound,
-    WorkflowTimeoutError,
-)
-from polos.model.listing import ExecutionPage, ExecutionSummary
-from polos.worker.client import PolosClient
-from polos.worker.embedded import Polos
-from polos.worker.worker import Worker
+from __future__ import annotations
+
+import importlib
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "BatchWorkflowInput",
-    "CodecError",
-    "ConfigurationError",
-    "DuplicateStepKey",
-    "ExecutionCancelledError",
-    "ExecutionExists",
-    "ExecutionHandle",
-    "ExecutionNotFound",
-    "ExecutionPage",
-    "ExecutionSummary",
-    "ExecutionTimedOut",
-    "IllegalTransition",
-    "InvalidPayload",
-    "Polos",
-    "PolosClient",
-    "PolosError",
-    "SchemaError",
-    "StepExecutionError",
-    "StepMismatch",
-    "StepNotFound",
-    "StoreError",
-    "StoreUnavailable",
-    "SyncWorkflowContext",
-    "UnsupportedType",
-    "ValueTooLarge",
-    "Worker",
-    "Workflow",
-    "WorkflowContext",
-    "WorkflowFailedError",
-    "WorkflowNotFound",
-    "WorkflowTimeoutError",
-    "workflow",
-]
+if TYPE_CHECKING:
+    from polos.public import *  # noqa: F403
+    from polos.public import __all__ as __all__
+else:
+
+    def __getattr__(name: str) -> Any:
+        """A public name; the first one loads them all.
+
+        They need SQLAlchemy and Pydantic, and every start of ``celery`` imports this package for
+        the sake of ``polos.cli.commands``.
+        """
+        # A module of this package is imported by itself: loading all would come back to it.
+        own = find_spec(f"{__name__}.{name}") is not None
+        if own or (name.startswith("__") and name != "__all__"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        public = importlib.import_module("polos.public")
+        found = {key: getattr(public, key) for key in ("__all__", *public.__all__)}
+        if name not in found:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals().update(found)
+        return found[name]
+
+    def __dir__() -> list[str]:
+        """The public names too."""
+        return sorted({*globals(), *__getattr__("__all__")})

@@ -13,7 +13,10 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support import processes
+from tests.support.mariadb import MariaServer
+from tests.support.pgbouncer import PgBouncer
 from tests.support.processes import Program
+from tests.support.rabbit import RabbitServer
 from tests.support.servers import PostgresServer, RedisServer
 
 # Tests in these folders drive real workers, and are marked so without saying it.
@@ -75,6 +78,24 @@ def _postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def _mariadb() -> Iterator[MariaServer]:
+    with MariaServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _pgbouncer(_postgres: PostgresServer) -> Iterator[PgBouncer]:
+    with PgBouncer(_postgres) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _rabbit() -> Iterator[RabbitServer]:
+    with RabbitServer() as server:
+        yield server
+
+
 @pytest.fixture
 def redis_server(_redis: RedisServer) -> RedisServer:
     """A running, empty Redis; a test may stop it, kill it and start it."""
@@ -96,15 +117,41 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
+def mariadb_server(_mariadb: MariaServer) -> MariaServer:
+    """A running MariaDB; a test may stop it, kill it and start it."""
+    return _mariadb.start()
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: MariaServer) -> Iterator[str]:
+    """An empty database of its own on MariaDB."""
+    with mariadb_server.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def pgbouncer(postgres_server: PostgresServer, _pgbouncer: PgBouncer) -> PgBouncer:
+    """A running PgBouncer in front of PostgreSQL; a test may stop it and start it."""
+    return _pgbouncer.start()
+
+
+@pytest.fixture
+def pgbouncer_url(pgbouncer: PgBouncer) -> Iterator[str]:
+    """An empty database of its own on PostgreSQL, through PgBouncer."""
+    with pgbouncer.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """An empty database of its own in a file."""
     return f"sqlite:///{tmp_path / 'polos.db'}"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """An empty database of its own, once on each kind of database."""
-    fixtures = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}
+    fixtures = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mariadb": "mariadb_url"}
     return request.getfixturevalue(fixtures[request.param])
 
 

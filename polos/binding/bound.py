@@ -11,23 +11,24 @@ from typing import Any, TypeVar
 
 from celery import Celery, states
 
-from polos.binding.consumer_step import ConsumerStep
+from polos.binding import inspection
+from polos.binding.app_link import AppLink
+from polos.binding.completions import Completions
 from polos.binding.delivery import Delivery
 from polos.binding.dispatcher import CeleryDispatcher
 from polos.binding.eager import Eager
 from polos.binding.gevent_pool import in_native_thread, start_native_thread
 from polos.binding.kept_options import check_execution
 from polos.binding.names import HINT_HEADER, REVOKED_HEADER, task_name
-from polos.binding.revoking import RevokeStep
 from polos.binding.shared_flag import SharedFlag
 from polos.binding.starts import Starts
-from polos.binding.sweep_thread import SweepStep, SweepThread
-from polos.binding.tasks import register
+from polos.binding.step_ends import StepEnds
+from polos.binding.sweep_thread import SweepThread
+from polos.binding.task_sender import CeleryTaskSender
 from polos.client.direct import DirectClient
 from polos.codec import decode_payload, plain
 from polos.definition.handle import value_of
 from polos.definition.registry import Registry, registry
-from polos.definition.workflow import Workflow
 from polos.engine.clock import StoreClock
 from polos.engine.company import Company
 from polos.engine.contact import Contact
@@ -53,19 +54,22 @@ class Bound:
 
     Args:
         app: the Celery app; nothing of it is changed but for the tasks that are added.
-        settings: of Polos.
+        settings: of Polos, or what reads them; an app's are read when they are first needed.
         known: the workflows; those that are defined later get their tasks then.
     """
 
-    def __init__(self, app: Celery, settings: Settings, known: Registry = registry) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        settings: Settings | Callable[[], Settings],
+        known: Registry = registry,
+    ) -> None:
         self.app = app
-        self.settings = settings
+        self._settings = settings
         self.dispatcher = CeleryDispatcher(app, self._undelivered)
-        self.eager = Eager(app.conf, self.dispatcher, self._eager_session)
-        self.client = DirectClient(
-            settings.project_id, self._open_store, self.eager, settings.deployment_id or None
-        )
-        self.starts = Starts(app, settings, self.client, self.dispatcher, known)
+        self.eager = Eager(app, self.dispatcher, self._eager_session)
+        self._client: DirectClient | None = None
+        self._starts: Starts | None = None
         self.sweep_thread: SweepThread | None = None
         self._registry = known
         self._runner: Runner | None = None
@@ -77,14 +81,52 @@ class Bound:
         self.company = Company(stopping=self.stopping)
         self._contact = Contact()
         self.slots = 0
+        completions = Completions(
+            lambda: self.store,
+            self.eager,
+            self._contact,
+            lambda: self.settings.max_value_bytes,
+            lambda: self.slots,
+        )
+        self.step_ends = StepEnds(app, completions, lambda: self.settings.project_id, self.stopping)
+        # Imported: workers answer what the doctor asks.
+        assert inspection.COMMAND
+        # Whoever binds the app; it is to live as long.
+        self.used_by: object = None
         # The database's time, as the sweep has read it last.
         self.clock: StoreClock | None = None
-        bound_app: Any = app
-        bound_app.polos = self
-        bound_app.steps["worker"].add(SweepStep)
-        bound_app.steps["consumer"].add(ConsumerStep)
-        bound_app.steps["consumer"].add(RevokeStep)
-        self._unsubscribe = known.subscribe(self._register)
+        self._link = AppLink(app, self, known)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, read at their first use."""
+        if not isinstance(self._settings, Settings):
+            self._settings = self._settings()
+        return self._settings
+
+    @property
+    def client(self) -> DirectClient:
+        """Who starts executions and reads them, made at its first use."""
+        if self._client is None:
+            settings = self.settings
+            with self._lock:
+                if self._client is None:
+                    self._client = DirectClient(
+                        settings.project_id,
+                        self._open_store,
+                        self.eager,
+                        settings.deployment_id or None,
+                    )
+        return self._client
+
+    @property
+    def starts(self) -> Starts:
+        """Who writes the executions that are asked for in Celery's way."""
+        if self._starts is None:
+            self._starts = Starts(
+                self.app, self.settings, self.client, self.dispatcher, self._registry
+            )
+        return self._starts
 
     @property
     def store(self) -> SqlStore:
@@ -187,13 +229,13 @@ class Bound:
         """The same, by the sweep, where this thread must not wait for the database."""
         if self.sweep_thread is not None:
             what = f"cancel execution {execution_id}"
-            self.sweep_thread.do_soon(what, lambda store: store.cancel(execution_id)[1])
+            self.sweep_thread.change_soon(what, lambda store: store.cancel(execution_id)[1])
 
     def terminated(self, execution_id: str) -> None:
         """The process that ran this execution is killed because its task was revoked."""
         if self.sweep_thread is not None:
             what = f"end execution {execution_id} as revoked"
-            self.sweep_thread.do_soon(what, lambda store: store.revoke(execution_id))
+            self.sweep_thread.change_soon(what, lambda store: store.revoke(execution_id))
 
     def held(self) -> list[str]:
         """The ids of the executions that run in this process."""
@@ -238,14 +280,16 @@ class Bound:
         failure = Failure(reason, "TimeLimitExceeded")
         if self.sweep_thread is not None:
             what = f"fail execution {execution_id}: {reason}"
-            self.sweep_thread.do_soon(what, lambda store: store.give_up(execution_id, failure))
+            self.sweep_thread.change_soon(what, lambda store: store.give_up(execution_id, failure))
 
     def close(self) -> None:
         """Let go of the app, and close the store."""
-        self._unsubscribe()
+        self.step_ends.close()
+        self._link.detach()
         if self._keeper is not None:
             self._keeper.stop()
-        self.client.close()
+        if self._client is not None:
+            self._client.close()
 
     def _undelivered(self, execution_ids: Sequence[str]) -> None:
         try:
@@ -259,7 +303,14 @@ class Bound:
 
     def _make_runner(self, hints: Dispatcher, settings: Settings, company: Company) -> Runner:
         return Runner(
-            self.store, hints, self._registry, settings, self.keeper, company, check_execution
+            self.store,
+            hints,
+            self._registry,
+            settings,
+            self.keeper,
+            company,
+            check_execution,
+            CeleryTaskSender(self.app, settings.project_id),
         )
 
     def _eager_session(self) -> EagerSession:
@@ -270,8 +321,9 @@ class Bound:
     def _open_store(self) -> SqlStore:
         return SqlStore.open(self.settings)
 
-    def _register(self, workflow: Workflow[Any, Any]) -> None:
-        register(self.app, self, workflow)
+    def runs(self, workflow_id: str) -> bool:
+        """Whether this app has a workflow."""
+        return self._registry.get(workflow_id) is not None
 
     def _delivery(self, execution_id: str, workflow_id: str, hop: Hop) -> Delivery:
         if isinstance(hop.outcome, Parked | TriedAgain):

@@ -11,12 +11,15 @@ from celery.app.task import Context
 
 from polos.binding.message_guard import guarded
 from polos.binding.names import HINT_HEADER, PREFIX, workflow_id_of
+from polos.binding.of_app import bound_of
 from polos.errors import StoreUnavailable
 
 log = logging.getLogger("polos.worker")
 
 # Celery's own pauses grow to 30 s; an execution should not wait for that once the broker is back.
 _RECONNECT = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+# So many tries take as long as one of Celery's own, with which a worker counts until it gives up.
+_TRIES_FOR_ONE = 15
 
 
 class ConsumerStep(bootsteps.StartStopStep):
@@ -24,7 +27,7 @@ class ConsumerStep(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
-        self._bound = consumer.app.polos
+        self._bound = bound_of(consumer.app)
         self._connections = consumer.connection_errors
         self._celerys_own = consumer.on_unknown_task
         self._named: set[str] = set()
@@ -72,5 +75,11 @@ class ConsumerStep(bootsteps.StartStopStep):
 
 
 def _ensure_connected(celerys_own: Any, connection: Any) -> Any:
-    connection.ensure_connection = partial(connection.ensure_connection, **_RECONNECT)
+    ensure = connection.ensure_connection
+
+    def ensure_connection(errback: Any, max_retries: int | None = None, **options: Any) -> Any:
+        tries = max_retries * _TRIES_FOR_ONE if max_retries else max_retries
+        return ensure(errback, tries, **{**options, **_RECONNECT})
+
+    connection.ensure_connection = ensure_connection
     return celerys_own(connection)

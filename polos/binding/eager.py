@@ -19,28 +19,28 @@ class Eager:
     """Runs hints at once where the app is eager, and else gives them to the broker.
 
     Args:
-        conf: the app's configuration.
+        app: the Celery app.
         broker: sends hints.
         make_session: makes what runs them.
     """
 
     def __init__(
-        self, conf: Any, broker: Dispatcher, make_session: Callable[[], EagerSession]
+        self, app: Any, broker: Dispatcher, make_session: Callable[[], EagerSession]
     ) -> None:
-        self._conf = conf
+        self._app = app
         self._broker = broker
         self._make_session = make_session
 
     def dispatch(self, hints: Sequence[Hint]) -> int:
         """Run the executions, or publish their hints; how many were taken."""
-        if not self._conf.task_always_eager:
+        if not self._app.conf.task_always_eager:
             return self._broker.dispatch(hints)
         self.run(hints)
         return len(hints)
 
     def is_away(self) -> bool:
         """Whether the broker was out of reach when it was last asked."""
-        return not self._conf.task_always_eager and self._broker.is_away()
+        return not self._app.conf.task_always_eager and self._broker.is_away()
 
     def run(self, hints: Sequence[Hint]) -> None:
         """Run executions, and all that they start, until nothing can go on."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from celery.result import AsyncResult
 
+from polos.binding.of_app import bound_of
 from polos.errors import StoreError
 
 log = logging.getLogger("polos.client")
@@ -17,7 +18,7 @@ class ExecutionResult(AsyncResult):
 
     def revoke(self, *args: Any, **kwargs: Any) -> None:
         """Cancel the execution for good, and tell the workers; with ``terminate`` they kill it."""
-        bound: Any = getattr(self.app, "polos", None)
+        bound = bound_of(self.app)
         if bound is not None:
             try:
                 bound.cancel(self.id)

@@ -17,6 +17,7 @@ from celery.utils.functional import maybe_list
 from celery.worker import state as worker_state
 from celery.worker.consumer.control import Control
 
+from polos.binding.of_app import bound_of
 from polos.binding.request import PolosRequest
 from polos.errors import StoreError
 
@@ -36,7 +37,7 @@ class RevokeStep(bootsteps.StartStopStep):
             if isinstance(step, Control):
                 node = step.box.node
                 own = node.handlers["revoke"]
-                revoke = partial(revoke_all, consumer.app.polos, own)
+                revoke = partial(revoke_all, bound_of(consumer.app), own)
                 node.handlers = {
                     **node.handlers,
                     "revoke": revoke,

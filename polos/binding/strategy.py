@@ -26,6 +26,7 @@ from polos.binding.names import (
     HINT_HEADER,
     REVOKED_HEADER,
 )
+from polos.binding.of_app import bound_of
 from polos.engine.clock import StoreClock
 from polos.model.records import Micros
 
@@ -40,7 +41,7 @@ _LEAD = 0.01
 def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
     """The strategy of a workflow's task, as Celery wants it."""
     # Earlier than this a claim is refused.
-    lead = min(_LEAD, app.polos.settings.wait_threshold_seconds)
+    lead = min(_LEAD, bound_of(app).settings.wait_threshold_seconds)
     handle = celery_strategy.default(task, app, consumer, **options)
 
     def take_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> Any:
@@ -49,7 +50,7 @@ def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
             headers = message.headers if body is None else body
             headers.pop(REVOKED_HEADER, None)
             if headers.get(HINT_HEADER):
-                time_by_own_clock(headers, app.polos.clock, lead)
+                time_by_own_clock(headers, bound_of(app).clock, lead)
             else:
                 leave_times_to_store(headers, message.payload)
             return handle(message, body, ack, reject, callbacks)

@@ -15,6 +15,7 @@ from celery.concurrency import prefork, solo
 from celery.worker import state
 
 from polos.binding.idle_slots import SAMPLE_EVERY, IdleSlots
+from polos.binding.of_app import bound_of
 from polos.binding.pool_watch import watch
 from polos.engine.clock import StoreClock
 from polos.engine.owner import is_stopped, process, this_process
@@ -46,6 +47,7 @@ class SweepThread:
         self._idle = IdleSlots(worker)
         self._introduced: set[str] = set()
         self._asked: deque[tuple[str, Change]] = deque()
+        self._soon: deque[Callable[[], None]] = deque()
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._signed_off = threading.Event()
@@ -67,7 +69,12 @@ class SweepThread:
         """Sweep now."""
         self._wake.set()
 
-    def do_soon(self, what: str, change: Change) -> None:
+    def do_soon(self, work: Callable[[], None]) -> None:
+        """Call something that asks the database; the reading of messages must not wait for it."""
+        self._soon.append(work)
+        self.nudge()
+
+    def change_soon(self, what: str, change: Change) -> None:
         """Have a change made in the store, again and again until the store has answered.
 
         Args:
@@ -89,6 +96,7 @@ class SweepThread:
             try:
                 self._introduce()
                 self._read_clock()
+                self._do_soon()
                 self._do_asked()
                 self._sweeper.tick()
                 self._speak_for_children()
@@ -98,6 +106,7 @@ class SweepThread:
             except Exception:
                 log.exception("a sweep failed; the next one is due in a second")
             self._rest()
+        self._do_soon()
         try:
             self._sweeper.sign_off()
             self._signed_off.set()
@@ -143,6 +152,14 @@ class SweepThread:
         while time.monotonic() < end and not self._wake.wait(SAMPLE_EVERY):
             self._idle.sample()
         self._wake.clear()
+
+    def _do_soon(self) -> None:
+        while self._soon:
+            work = self._soon.popleft()
+            try:
+                work()
+            except Exception:
+                log.exception("the end of a task could neither be recorded nor sent on")
 
     def _do_asked(self) -> None:
         while self._asked:
@@ -212,7 +229,7 @@ class SweepStep(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         self._thread: SweepThread | None = None
-        bound = worker.app.polos
+        bound = bound_of(worker.app)
         self._shutting_down = lambda **_: bound.stopping.raise_()
         bound.slots = int(worker.concurrency or 1)
         # Before the pool forks.
@@ -221,14 +238,15 @@ class SweepStep(bootsteps.StartStopStep):
 
     def create(self, parent: Any) -> None:
         """Open the store before the pool forks, else each of its processes has to."""
+        parent.app.polos.step_ends.consume(parent.app)
         try:
-            parent.app.polos.store.known_workflows()
+            bound_of(parent.app).store.known_workflows()
         except PolosError as error:
             log.debug("the store can't be opened yet: %s", error)
 
     def start(self, parent: Any) -> None:
         """Begin sweeping."""
-        bound = parent.app.polos
+        bound = bound_of(parent.app)
         signals.worker_shutting_down.connect(self._shutting_down, weak=False)
         try:
             bound.store.known_workflows()
@@ -238,18 +256,20 @@ class SweepStep(bootsteps.StartStopStep):
         except StoreUnavailable as error:
             log.error("%s; this worker goes on trying", error)
         self._thread = bound.sweep_thread = SweepThread(bound, parent)
+        if issubclass(parent.pool_cls, prefork.TaskPool):
+            bound.step_ends.set_main(self._thread.do_soon)
         self._thread.start()
 
     def register_with_event_loop(self, parent: Any, hub: Any) -> None:
         """Sweep at once when a pool process dies."""
-        watch(parent.pool, hub, parent.app.polos.process_may_be_gone)
+        watch(parent.pool, hub, bound_of(parent.app).process_may_be_gone)
 
     def stop(self, parent: Any) -> None:
         """Stop sweeping."""
         if self._thread is not None:
             signals.worker_shutting_down.disconnect(self._shutting_down)
             self._thread.stop()
-            self._thread = parent.app.polos.sweep_thread = None
+            self._thread = bound_of(parent.app).sweep_thread = None
 
     def terminate(self, parent: Any) -> None:
         """Stop sweeping."""

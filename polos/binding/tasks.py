@@ -26,6 +26,16 @@ log = logging.getLogger("polos.worker")
 # An ``apply_async`` with one of these is Celery's own: it carries on a chain, a group or a chord.
 _IN_CANVAS = ("root_id", "parent_id", "group_id", "chain", "chord")
 
+_KEPT = (
+    "acks_late",
+    "acks_on_failure",
+    "acks_on_failure_or_timeout",
+    "acks_on_timeout",
+    "autoretry_for",
+    "reject_on_worker_lost",
+    "track_started",
+)
+
 
 class Waiting(Exception):
     """Why a task ended as a retry: its execution waits. Its ``repr`` is what Flower shows."""
@@ -46,11 +56,21 @@ class PolosTask(Task):
     reject_on_worker_lost = True
     # A started execution would overwrite the RETRY that an earlier hop stored.
     track_started = False
+    # What has failed is failed; retries are the workflow's own, and kept in the store.
+    autoretry_for = ()
+    acks_on_failure = acks_on_timeout = acks_on_failure_or_timeout = True
     # Celery logs these in one line; any other exception is a defect and shows its traceback.
     throws = (PolosError,)
     Request = "polos.binding.request:PolosRequest"
     Strategy = "polos.binding.strategy:take"
     bound: Receiver
+
+    @classmethod
+    def annotate(cls) -> None:
+        """Celery's own handling; what Polos relies on stays, whatever holds for all tasks."""
+        super().annotate()
+        for name in _KEPT:
+            setattr(cls, name, getattr(PolosTask, name))
 
     @property
     def backend(self) -> Any:
@@ -140,6 +160,7 @@ class PolosTask(Task):
         """Celery has stored an end and sent what follows it: no sweep needs to send it again."""
         if status in READY_STATES:
             self.bound.announced(task_id, status)
+        super().after_return(status, retval, task_id, args, kwargs, einfo)
 
     def _expect_reply(self, task_id: str, producer: Any, given: dict[str, Any]) -> None:
         """Where results come as messages: have a queue for them, and name it in ours."""
@@ -201,4 +222,12 @@ def register(app: Celery, bound: Receiver, workflow: Workflow[Any, Any]) -> None
             if name not in {"queue", "priority"}
         },
     }
-    app.register_task(type(f"PolosTask_{workflow.id}", (PolosTask,), attributes)())
+    # What the project has for all its tasks, such as Flask's application context, holds here too.
+    bases = (PolosTask, app.Task)
+    app.register_task(type(f"PolosTask_{workflow.id}", bases, attributes)())
+
+
+def unregister(app: Celery, workflow_id: str) -> None:
+    """Take the task of a workflow out of an app."""
+    tasks: Any = app.tasks
+    tasks.pop(task_name(workflow_id), None)

@@ -1,8 +1,9 @@
 """Hears of ends on behalf of one process, where the database can tell of them.
 
-A connection behind a pooler that hands out another one for each transaction hears nothing. So a
-line has to prove itself by a message that is sent on another connection; until it has, and wherever
-it can't, whoever waits goes on asking.
+A connection behind a pooler that hands out another one for each transaction hears nothing, and one
+that looks like a pooler is not listened through. Any other line has to prove itself by a message
+that is sent on another connection; until it has, and wherever it can't, whoever waits goes on
+asking.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from polos.errors import StoreUnavailable
-from polos.store.listening import Line
+from polos.store.listening import Line, Unheard
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.client")
@@ -71,6 +72,8 @@ class Listener:
             try:
                 with self._store.listen(self.channel) as line:
                     self._listen(line)
+            except Unheard:
+                self._become_deaf()
             except StoreUnavailable as error:
                 log.debug("listening for ends: %s", error)
             except Exception:
@@ -84,13 +87,16 @@ class Listener:
     def _listen(self, line: Line) -> None:
         while self._is_needed():
             if not self._is_proven(line):
-                log.info("no notifications come through to this process; it asks for ends instead")
-                self._deaf_until = time.monotonic() + _DEAF_FOR
+                self._become_deaf()
                 return
             self._set_healthy(True)
             until = time.monotonic() + _PROOF_EVERY
             while self._is_needed() and time.monotonic() < until:
                 self._hear(line, _LOOK_UP)
+
+    def _become_deaf(self) -> None:
+        log.info("no notifications come through to this process; it asks for ends instead")
+        self._deaf_until = time.monotonic() + _DEAF_FOR
 
     def _is_proven(self, line: Line) -> bool:
         proof, until = uuid4().hex, time.monotonic() + _PROOF_TIME

@@ -9,11 +9,11 @@ from typing import Any, TypeVar, overload
 from uuid import NAMESPACE_OID, uuid5
 
 from polos.codec.values import MAX_VALUE_BYTES
-from polos.definition.child_steps import ChildSteps
 from polos.definition.children import ChildRequests
 from polos.definition.names import check_key
 from polos.definition.registry import Registry, registry
 from polos.definition.step_function import check_function, check_timeout, error_types, is_async
+from polos.definition.task_steps import TaskSteps
 from polos.errors import StepExecutionError
 from polos.model.ports import Effects
 from polos.model.records import Kind, Micros, StepRequest, as_micros, micros
@@ -27,7 +27,7 @@ _POLICY = RetryPolicy(*_DEFAULTS)
 _LONGEST_WAIT = 36_525 * 86_400  # seconds
 
 
-class Steps(ChildSteps):
+class Steps(TaskSteps):
     """Durable operations. Each has a key that no other step of the execution has.
 
     What a step came to is recorded under its key. When the execution goes on, after a crash, a

@@ -168,6 +168,21 @@ class SyncSteps:
         """
         return self._drive(self._steps.now(key))
 
+    def task(
+        self,
+        key: str,
+        signature: Any,
+        timeout: float | None = None,
+        resend_after: float | None = None,
+    ) -> Any:
+        """Send an existing Celery task and give what it returns; see ``Steps.task``.
+
+        Example::
+
+            receipt = ctx.step.task("charge", charge_card.s(42), timeout=3600)
+        """
+        return self._drive(self._steps.task(key, signature, timeout, resend_after))
+
     @overload
     def invoke(
         self,

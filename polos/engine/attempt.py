@@ -71,6 +71,8 @@ class Attempt:
         self._pace = Pace(clock.asked, settings.countdown_horizon)
         # Writes the children that branches have asked for.
         self.start_children: Callable[[], None] = lambda: None
+        # Sees to the tasks that branches wait for; whether there was anything to do.
+        self.see_to_tasks: Callable[[], bool] = lambda: False
 
     def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end.
@@ -189,7 +191,11 @@ class Attempt:
         if self.branches.sync_calls and not self.branches.stopping():
             self._loop.stop()
             return True
-        return self.branches.complete_due()
+        return self.branches.complete_due() or self._see_to_tasks()
+
+    def _see_to_tasks(self) -> bool:
+        may_send = not self.branches.hold and not self.branches.stopping()
+        return may_send and not self.journal.closed and self.see_to_tasks()
 
     def _must_hand_on(self) -> bool:
         """Whether another worker should go on from here; a park leads there as well."""

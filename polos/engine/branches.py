@@ -11,8 +11,7 @@ import asyncio
 import contextvars
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from polos.codec import encode
@@ -21,26 +20,12 @@ from polos.engine.clock import StoreClock
 from polos.engine.journal import Journal
 from polos.engine.loop import ThreadLoop
 from polos.engine.signals import AttemptEnded
+from polos.engine.waiting import SyncCall, Timer, reason
 from polos.model.outcome import Parked
-from polos.model.records import Checkpoint, Kind, Micros, NewExecution, Wait, as_datetime
+from polos.model.records import Checkpoint, Kind, Micros, NewExecution, Wait
 
-
-@dataclass(slots=True)
-class Timer:
-    """A time that a branch waits for; a durable one of the kind ``STEP`` is a back-off."""
-
-    wait: Wait
-    due: Micros
-    future: asyncio.Future[Any]
-
-
-@dataclass(slots=True)
-class SyncCall:
-    """A plain function that runs on the worker's thread while no loop runs in it."""
-
-    function: Callable[[], Any]
-    context: contextvars.Context
-    future: asyncio.Future[Any]
+# Of what is to be sent.
+AT_ONCE = Micros(0)
 
 
 class Branches:
@@ -79,6 +64,8 @@ class Branches:
         self._timers: dict[str, Timer] = {}
         self._outside: dict[str, tuple[Wait, asyncio.Future[Any]]] = {}
         self._new_children: dict[str, tuple[NewExecution, Wait]] = {}
+        # When tasks that are waited for have to be seen to, by their keys; AT_ONCE to be sent.
+        self.dues: dict[str, Micros] = {}
         self._progress = time.monotonic()
 
     # -- what branches ask for -------------------------------------------------------------
@@ -124,14 +111,19 @@ class Branches:
 
     async def call(self, function: Callable[[], Any]) -> Any:
         """Run a plain function on the worker's thread with no event loop running in it."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self.sync_calls.append(SyncCall(function, contextvars.copy_context(), future))
+        future = self.call_soon(function)
         if self._undisturbed():
             self._loop.stop()  # what the loop's idle moment would come to
         returned, error = await future
         if error is not None:
             raise error
         return returned
+
+    def call_soon(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Have a plain function run in the same way; what it returned, and what it raised."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.sync_calls.append(SyncCall(function, contextvars.copy_context(), future))
+        return future
 
     def _undisturbed(self) -> bool:
         """Whether there is one branch only, which has nothing to wait for but itself."""
@@ -196,8 +188,9 @@ class Branches:
 
     @property
     def wants_to_begin(self) -> bool:
-        """Whether something is held back, or waits for this thread."""
-        return bool(self._held or self.sync_calls or self._new_children)
+        """Whether something is held back, waits for this thread, or is to be sent."""
+        unsent = AT_ONCE in self.dues.values()
+        return bool(self._held or self.sync_calls or self._new_children) or unsent
 
     @property
     def has_new_children(self) -> bool:
@@ -289,10 +282,10 @@ class Branches:
     # -- resting and parking ---------------------------------------------------------------
 
     def next_due(self) -> float | None:
-        """Seconds until the next timer; None without one."""
-        if not self._timers:
-            return None
-        return self._clock.until(Micros(min(timer.due for timer in self._timers.values())))
+        """Seconds until the next timer, or until a task is to be seen to; None without one."""
+        can_send = not self.hold and not self.stopping()
+        first = self._first_due(self.dues.values() if can_send else ())
+        return None if first is None else self._clock.until(first)
 
     def bounds(self, timeout: float | None) -> list[float]:
         """The seconds that the loop may sleep, each for a reason."""
@@ -321,25 +314,17 @@ class Branches:
     def parked(self, pace: float) -> Parked:
         """What the attempt is to be parked with, ``pace`` in seconds."""
         outstanding = {*self._timers, *self._outside}
-        dues = [timer.due for timer in self._timers.values()]
         return Parked(
             waits=tuple(self.waits_to_store()),
             settled=tuple(key for key in self._journal.over(outstanding)),
-            wake_at=Micros(min(dues)) if dues else None,
+            wake_at=self._first_due(self.dues.values()),
             wakeups=self._journal.turn,
-            reason=self._reason(),
+            reason=reason(self._timers.values(), (wait for wait, _ in self._outside.values())),
             pace=pace,
         )
 
-    def _reason(self) -> str:
-        timers = sorted(self._timers.values(), key=lambda timer: timer.due)
-        texts = [
-            f"{timer.wait.step_key!r} until {as_datetime(timer.due):%Y-%m-%d %H:%M:%S} UTC"
-            for timer in timers[:1]
-        ]
-        texts += [f"child {key!r}" for key in list(self._outside)[:2]]
-        more = len(self._timers) + len(self._outside) - len(texts)
-        return "waiting for " + ", ".join(texts) + (f" and {more} more" if more else "")
+    def _first_due(self, others: Iterable[Micros]) -> Micros | None:
+        return min([*(timer.due for timer in self._timers.values()), *others], default=None)
 
 
 def _resolve(future: asyncio.Future[Any], value: Any) -> None:

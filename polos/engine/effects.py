@@ -15,8 +15,9 @@ from uuid import NAMESPACE_OID, uuid5
 from polos.codec import decode_history, encode, encode_history, failure_of
 from polos.engine.attempt import Attempt, value_of
 from polos.engine.signals import is_own_exit
+from polos.engine.tasks import TaskWaits
 from polos.errors import CodecError, ExecutionExists
-from polos.model.ports import ChildRequest, Dispatcher
+from polos.model.ports import ChildRequest, Dispatcher, TaskRequest, TaskSender
 from polos.model.records import (
     Checkpoint,
     Execution,
@@ -47,15 +48,19 @@ class AttemptEffects:
         attempt: the attempt.
         store: to read children that were started before.
         dispatcher: sends the hints of new children.
+        sender: sends the tasks that are steps.
     """
 
-    def __init__(self, attempt: Attempt, store: SqlStore, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, attempt: Attempt, store: SqlStore, dispatcher: Dispatcher, sender: TaskSender
+    ) -> None:
         self._attempt = attempt
         self._branches = attempt.branches
         self._journal = attempt.journal
         self._store = store
         self._dispatcher = dispatcher
         self._limit = attempt.settings.max_value_bytes
+        self._tasks = TaskWaits(attempt, sender)
         attempt.start_children = self._start_children
 
     def now(self) -> Micros:
@@ -126,6 +131,10 @@ class AttemptEffects:
             else:
                 row = await self._branches.outside(wait)
         return value_of(row, request.result_type)
+
+    async def task(self, request: TaskRequest) -> Any:
+        """Send a Celery task, or a group of them, and give what it returns."""
+        return await self._tasks.run(request)
 
     # -- children --------------------------------------------------------------------------
 

@@ -11,6 +11,9 @@ from polos.model.outcome import Cancelled, Failed, Outcome, TriedAgain, timed_ou
 from polos.model.records import Failure, Micros, as_datetime, micros
 from polos.model.retry import RetryPolicy
 
+# The pauses before whole executions are tried again are those of steps.
+PAUSES = RetryPolicy()
+
 
 def judged(
     outcome: Outcome, workflow: Workflow[Any, Any], journal: Journal, clock: StoreClock
@@ -33,7 +36,7 @@ def judged(
 
 def _again(failure: Failure, retries: int, journal: Journal, clock: StoreClock) -> Outcome:
     execution, number = journal.execution, journal.execution.retries_used + 1
-    due = Micros(clock.at_most() + micros(RetryPolicy(max_retries=retries).delay(number)))
+    due = Micros(clock.at_most() + micros(PAUSES.delay(number)))
     if execution.deadline_at is not None and due >= execution.deadline_at:
         return Failed(failure)
     reason = (

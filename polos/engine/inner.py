@@ -24,7 +24,7 @@ from polos.engine.signals import AttemptAborted, ParkSignal
 from polos.engine.suspicion import Suspicion
 from polos.errors import CodecError, StepExecutionError
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome
-from polos.model.ports import Dispatcher
+from polos.model.ports import Dispatcher, TaskSender
 from polos.model.records import Execution, Failure, as_datetime
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
@@ -43,6 +43,7 @@ class Inner:
         registry: the workflows whose code is here.
         settings: thresholds and limits.
         stopping: whether this process was told to end.
+        sender: sends the tasks that are steps.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Inner:
         registry: Registry,
         settings: Settings,
         stopping: Callable[[], bool],
+        sender: TaskSender,
     ) -> None:
+        self._sender = sender
         self._store = store
         self._dispatcher = dispatcher
         self._registry = registry
@@ -83,6 +86,7 @@ class Inner:
         finally:
             ended = attempt.leave()
             lease.attempt = None
+            thread.loop.rest()
             if not ended:
                 self._abandon(journal.execution)
         return outcome
@@ -121,7 +125,7 @@ class Inner:
         execution = attempt.journal.execution
         payload = _payload(workflow, execution)
         steps = Steps(
-            AttemptEffects(attempt, self._store, self._dispatcher),
+            AttemptEffects(attempt, self._store, self._dispatcher, self._sender),
             execution.id,
             self._registry,
             self._settings.max_value_bytes,

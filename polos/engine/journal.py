@@ -13,6 +13,7 @@ from polos.model.records import (
     Checkpoint,
     Claimed,
     Execution,
+    Failure,
     Hint,
     Kind,
     Micros,
@@ -147,6 +148,27 @@ class Journal:
         self.persist(lambda: self._store.keep_wait(id_, token, wait))
         self.stored_waits[wait.step_key] = wait
         self.has_waits = True
+
+    def keep_waits(self, waits: Sequence[Wait]) -> None:
+        """Write waits that the store doesn't have."""
+        id_, token = self.execution.id, self._claimed.token
+        self.persist(lambda: self._store.keep_waits(id_, token, waits))
+        for wait in waits:
+            self.stored_waits[wait.step_key] = wait
+        self.has_waits = self.has_waits or bool(waits)
+
+    def sent(self, waits: Sequence[Wait]) -> None:
+        """Note that the tasks of stored waits were sent."""
+        id_, token = self.execution.id, self._claimed.token
+        self.persist(lambda: self._store.sent(id_, token, waits))
+        for wait in waits:
+            self.stored_waits[wait.step_key] = wait
+
+    def complete_task(self, wait: Wait, failure: Failure) -> None:
+        """End a task's wait, unless the task has ended; ``reload`` then finds what it came to."""
+        id_ = self.execution.id
+        key, task_id = wait.step_key, wait.target_id or ""
+        self.persist(lambda: self._store.complete_task(id_, key, task_id, failure))
 
     def start_child(self, child: NewExecution, row: Checkpoint) -> Execution:
         """Write a child together with its parent's checkpoint of it."""

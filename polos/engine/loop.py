@@ -10,8 +10,14 @@ import asyncio
 import selectors
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from concurrent.futures import Executor
+from contextlib import suppress
+from typing import Any, TypeVar, TypeVarTuple
 
+from polos.engine.resting import is_wanted, rest, resting
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 OnIdle = Callable[[float | None], float | None]
 
 # A step that spins with sleep(0) never lets the loop be idle; others must not starve.
@@ -62,13 +68,41 @@ class IdleSelector(selectors.BaseSelector):
         return self._inner.get_map()
 
 
+class StepLoop(asyncio.SelectorEventLoop):
+    """A loop that has the threads tidied to which an attempt's functions were given."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        super().__init__(selector)
+        self._others: set[Executor] = set()
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Call a function in a thread; in one of the loop's own, tidy that thread afterwards."""
+        if not is_wanted():
+            return super().run_in_executor(executor, func, *args)
+        if executor is None:
+            return super().run_in_executor(None, resting(func), *args)
+        # Such as Django's thread for async code: many short calls, for which it keeps things.
+        self._others.add(executor)
+        return super().run_in_executor(executor, func, *args)
+
+    def rest(self) -> None:
+        """Tidy this thread, and one of each other executor that was used; the attempt is over."""
+        rest()
+        while self._others:
+            # One that is closed has no thread any more.
+            with suppress(RuntimeError):
+                self._others.pop().submit(rest)
+
+
 class ThreadLoop:
     """The event loop of one worker thread; attempts use it one after another."""
 
     def __init__(self) -> None:
         self._selector = IdleSelector()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.loop = asyncio.SelectorEventLoop(self._selector)
+        self.loop = StepLoop(self._selector)
         self.loop.set_task_factory(self._new_task)
 
     def run(self, on_idle: OnIdle) -> None:

@@ -21,9 +21,10 @@ from polos.engine.journal import Journal
 from polos.engine.keeper import Keeper, Lease
 from polos.engine.signals import AttemptAborted, WorkerStopping
 from polos.engine.suspicion import Suspicion
+from polos.engine.tasks import NoTasks
 from polos.errors import CodecError, LeaseLost, StoreError
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked, TriedAgain
-from polos.model.ports import Dispatcher
+from polos.model.ports import Dispatcher, TaskSender
 from polos.model.records import (
     Claimed,
     Execution,
@@ -64,6 +65,7 @@ class Runner:
         keeper: keeps the leases of this process.
         company: what else runs in it; nothing where left out.
         check: raises CodecError for an execution with options that can't be read.
+        sender: sends the tasks that are steps; without one there are none.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Runner:
         keeper: Keeper,
         company: Company | None = None,
         check: Callable[[Execution], None] = lambda execution: None,
+        sender: TaskSender | None = None,
     ) -> None:
         self._check = check
         self._store = store
@@ -86,7 +89,9 @@ class Runner:
         self._company = company or Company()
         # Microseconds by which the clock of its attempts runs ahead: waits that were skipped.
         self.ahead = 0
-        self._inner = Inner(store, dispatcher, registry, settings, self._company.stopping)
+        self._inner = Inner(
+            store, dispatcher, registry, settings, self._company.stopping, sender or NoTasks()
+        )
 
     def run(self, execution_id: str, workflow_id: str, owner: Owner) -> Hop:
         """Claim an execution and run it to its next outcome; nothing where it can't be claimed.

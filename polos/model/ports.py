@@ -35,6 +35,57 @@ class ChildRequest:
     result_type: Any = Any
 
 
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """One call of ``ctx.step.task``.
+
+    Attributes:
+        signature: a Celery signature; only the sender looks into it.
+        timeout: seconds after which the step fails.
+        resend_after: seconds after which a task that has not ended is sent again.
+    """
+
+    key: str
+    signature: Any
+    timeout: float | None = None
+    resend_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSending:
+    """A task that is to be sent for a step.
+
+    Attributes:
+        task_id: what Celery is to call it, the same each time that it is sent.
+        signature: without groups at its end; what its last task returns is the step's value.
+    """
+
+    execution_id: str
+    step_key: str
+    task_id: str
+    signature: Any
+
+
+class TaskSender(Protocol):
+    """Sends the tasks of steps."""
+
+    def split(self, key: str, signature: Any) -> Sequence[Any] | None:
+        """The members of a group, each to be sent by itself; None for all else.
+
+        Raises:
+            TypeError: it can't be sent as the step of that key.
+        """
+        ...
+
+    def send(self, sending: TaskSending) -> bool:
+        """Publish it; False where the broker is away. Raises whatever is wrong with the task."""
+        ...
+
+    def revoke(self, task_ids: Sequence[str]) -> None:
+        """Keep tasks from being started, as far as that can be done; never raises."""
+        ...
+
+
 class Effects(Protocol):
     """What a workflow's steps ask of the engine."""
 
@@ -60,6 +111,10 @@ class Effects(Protocol):
 
     async def invoke_and_wait(self, request: ChildRequest) -> Any:
         """Start a child, exactly once, and give its result."""
+        ...
+
+    async def task(self, request: TaskRequest) -> Any:
+        """Send a Celery task, or a group of them, and give what it returns."""
         ...
 
 
@@ -145,5 +200,8 @@ __all__ = [
     "Dispatcher",
     "Effects",
     "StartRequest",
+    "TaskRequest",
+    "TaskSender",
+    "TaskSending",
     "WorkflowClient",
 ]

@@ -30,6 +30,7 @@ class Settings:
         project_id: the namespace in the store.
         deployment_id: a label to list executions by.
         workflows: modules or files that define workflows, separated by commas.
+        autodiscover: whether ``workflows.py`` is found where an app looks for ``tasks.py``.
         auto_migrate: migrate a server database at start-up (the embedded one always is).
         wait_threshold_seconds: shorter waits are slept in place, others park.
         lease_seconds: how long a worker owns an execution without a sign of life.
@@ -49,6 +50,7 @@ class Settings:
     project_id: str = "default"
     deployment_id: str = ""
     workflows: str = ""
+    autodiscover: bool = True
     auto_migrate: bool = False
     wait_threshold_seconds: float = 0.5
     lease_seconds: float = 15.0
@@ -110,6 +112,12 @@ def find_home(start: Path | None = None) -> Path:
     here = Path(chosen).expanduser() if chosen else _nearest(start or Path.cwd())
     here.mkdir(parents=True, exist_ok=True)
     return here
+
+
+def has_home(start: Path | None = None) -> bool:
+    """Whether the folder of the embedded broker and database is there already."""
+    chosen = os.environ.get("POLOS_HOME")
+    return (Path(chosen).expanduser() if chosen else _nearest(start or Path.cwd())).is_dir()
 
 
 def _nearest(start: Path) -> Path:

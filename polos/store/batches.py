@@ -6,18 +6,19 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, tuple_
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, bindparam, select, tuple_
 
 from polos.errors import ExecutionExists, StoreUnavailable
 from polos.model.records import Execution, Micros, NewExecution
 from polos.model.states import Status
 from polos.store import tags
 from polos.store.clock import now_micros
+from polos.store.columns import MYSQL
 from polos.store.database import Database
 from polos.store.executions import REDISPATCH_AFTER
 from polos.store.rows import begun, execution_of, run_timeout_of
 from polos.store.schema import executions as table
+from polos.store.upserts import insert_missing
 
 Started = tuple[Execution, bool]
 
@@ -137,9 +138,9 @@ def _one_by_one(connection: Connection, news: Sequence[NewExecution], now: Micro
         fixed | dict(zip(columns, values, strict=True))
         for values in zip(*columns.values(), strict=True)
     ]
-    builder = sqlite.insert if connection.dialect.name == "sqlite" else insert
-    statement: Any = builder(table)
-    return int(connection.execute(statement.on_conflict_do_nothing(), rows).rowcount)
+    written = connection.execute(insert_missing(connection.dialect.name, table), rows).rowcount
+    # MySQL and MariaDB count what they skip as well.
+    return -1 if connection.dialect.name in MYSQL else int(written)
 
 
 def _look_up(connection: Connection, news: Sequence[NewExecution]) -> list[Started]:
@@ -150,10 +151,8 @@ def _look_up(connection: Connection, news: Sequence[NewExecution]) -> list[Start
         for row in connection.execute(_there, {"ids": [new.id for new in news], "project": project})
     }
     keys = [(new.workflow_id, new.idempotency_key) for new in news if new.id not in written]
-    others = {
-        (row.workflow_id, row.idempotency_key): execution_of(row)
-        for row in connection.execute(_by_keys, {"keys": keys, "project": project})
-    }
+    found_by_keys = connection.execute(_by_keys, {"keys": keys, "project": project}) if keys else ()
+    others = {(row.workflow_id, row.idempotency_key): execution_of(row) for row in found_by_keys}
     found: list[Started] = []
     for new in news:
         other = others.get((new.workflow_id, new.idempotency_key))

@@ -173,7 +173,7 @@ class _Cursors:
         driven = statement.driven(self.dialect)
         with self._cursor() as cursor:
             cursor.execute(driven.text, driven.arguments(values))
-            return driven.rows(cursor)
+            return driven.rows(cursor, values)
 
     def write(self, statement: Prebuilt, values: Mapping[str, Any]) -> int:
         driven = statement.driven(self.dialect)

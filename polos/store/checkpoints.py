@@ -13,19 +13,21 @@ from sqlalchemy import (
     String,
     bindparam,
     cast,
+    insert,
     literal_column,
     select,
     union_all,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from polos.errors import LeaseLost
 from polos.model.records import Checkpoint
 from polos.store.clock import now_micros
+from polos.store.columns import MYSQL, Blob, Key
 from polos.store.database import Database
 from polos.store.prebuilt import Prebuilt, run_in
 from polos.store.rows import checkpoint_of, checkpoint_values
-from polos.store.schema import Blob, Key, checkpoints, executions
+from polos.store.schema import checkpoints, executions
+from polos.store.upserts import insert_missing
 
 _COLUMNS: tuple[tuple[str, Any], ...] = (
     ("step_key", Key),
@@ -47,6 +49,8 @@ holds_lease = select(executions.c.id).where(
 )
 # Without the lock a zombie's insert lands after the next owner has loaded its checkpoints.
 fence = holds_lease.with_for_update(read=True)
+# The same for one who looks first and writes then: of two with the same lease, one waits.
+lock_lease = holds_lease.with_for_update()
 
 _of_one = (
     select(checkpoints)
@@ -55,10 +59,6 @@ _of_one = (
 )
 _all = Prebuilt(_of_one)
 _some = _of_one.where(checkpoints.c.step_key.in_(bindparam("keys", expanding=True)))
-
-
-def _builder(dialect: str) -> Any:
-    return sqlite.insert if dialect == "sqlite" else postgresql.insert
 
 
 @cache
@@ -80,8 +80,38 @@ def _insert(dialect: str, rows: int) -> Prebuilt:
     source = select(fenced.c.id, *values.c, now_micros()).select_from(
         fenced.join(values, literal_column("1") == literal_column("1"))
     )
-    insertion = _builder(dialect)(checkpoints).from_select(_NAMES, source, include_defaults=False)
-    return Prebuilt(insertion.on_conflict_do_nothing().returning(checkpoints.c.step_key))
+    insertion = insert_missing(dialect, checkpoints).from_select(
+        _NAMES, source, include_defaults=False
+    )
+    return Prebuilt(insertion.returning(checkpoints.c.step_key))
+
+
+@cache
+def _counted_insert(rows: int) -> Prebuilt:
+    """The same for MySQL and MariaDB, which tell how many were written, but not which.
+
+    A key that is there is one that the query doesn't give: its lock on the execution's row keeps
+    out all others that could write one meanwhile.
+    """
+    values = union_all(
+        *(
+            select(*(bindparam(f"{name}_{row}", type_=it).label(name) for name, it in _COLUMNS))
+            for row in range(rows)
+        )
+    ).subquery("given")
+    there = checkpoints.alias("there")
+    same = (there.c.execution_id == executions.c.id) & (there.c.step_key == values.c.step_key)
+    source = (
+        lock_lease.with_only_columns(executions.c.id, *values.c, now_micros())
+        .select_from(
+            executions.join(values, literal_column("1") == literal_column("1")).outerjoin(
+                there, same
+            )
+        )
+        .where(there.c.step_key.is_(None))
+    )
+    insertion = insert(checkpoints).from_select(_NAMES, source, include_defaults=False)
+    return Prebuilt(insertion, counts=True)
 
 
 def commit(
@@ -90,24 +120,35 @@ def commit(
     """Commit checkpoints; those that another attempt had committed first are given back."""
     if len(rows) > _MOST_ROWS:
         return database.transaction(lambda it: write(it, execution_id, token, rows))
-    statement = _insert(database.dialect, len(rows))
-    written = database.run(statement, _parameters(execution_id, token, rows))
-    return _adopted(database.run, execution_id, token, _others(rows, written))
+    return _written(database.run, database.dialect, execution_id, token, rows)
 
 
 def write(
     connection: Connection, execution_id: str, token: str, rows: Sequence[Checkpoint]
 ) -> Mapping[str, Checkpoint]:
     """The same inside the caller's transaction."""
-    if len(rows) > _MOST_ROWS:
-        adopted: dict[str, Checkpoint] = {}
-        for start in range(0, len(rows), _MOST_ROWS):
-            adopted |= write(connection, execution_id, token, rows[start : start + _MOST_ROWS])
-        return adopted
-    statement = _insert(connection.dialect.name, len(rows))
-    run = partial(run_in, connection)
-    written = run(statement, _parameters(execution_id, token, rows))
-    return _adopted(run, execution_id, token, _others(rows, written))
+    adopted: dict[str, Checkpoint] = {}
+    run, dialect = partial(run_in, connection), connection.dialect.name
+    for start in range(0, len(rows), _MOST_ROWS):
+        adopted |= _written(run, dialect, execution_id, token, rows[start : start + _MOST_ROWS])
+    return adopted
+
+
+def _written(
+    run: Any, dialect: str, execution_id: str, token: str, rows: Sequence[Checkpoint]
+) -> Mapping[str, Checkpoint]:
+    parameters = _parameters(execution_id, token, rows)
+    keys = [row.step_key for row in rows]
+    if dialect not in MYSQL:
+        done = {row.step_key for row in run(_insert(dialect, len(rows)), parameters)}
+        return _adopted(run, execution_id, token, [key for key in keys if key not in done])
+    [written] = run(_counted_insert(len(rows)), parameters)
+    if written.count == len(rows):
+        return {}
+    given = {row.step_key: checkpoint_values(row) for row in rows}
+    adopted = _adopted(run, execution_id, token, keys)
+    # One that is just as given may be this one, or another's: it makes no difference.
+    return {key: it for key, it in adopted.items() if checkpoint_values(it) != given[key]}
 
 
 def write_outside(connection: Connection, execution_id: str, row: Checkpoint) -> None:
@@ -116,18 +157,12 @@ def write_outside(connection: Connection, execution_id: str, row: Checkpoint) ->
     The caller has locked the execution's row.
     """
     values = checkpoint_values(row) | {"execution_id": execution_id, "created_at": now_micros()}
-    builder = _builder(connection.dialect.name)
-    connection.execute(builder(checkpoints).values(values).on_conflict_do_nothing())
+    connection.execute(insert_missing(connection.dialect.name, checkpoints).values(values))
 
 
 def load(database: Database, execution_id: str) -> tuple[Checkpoint, ...]:
     """All checkpoints, in the order in which they were resolved."""
     return tuple(checkpoint_of(row) for row in database.run(_all, {"the_id": execution_id}))
-
-
-def _others(rows: Sequence[Checkpoint], written: Sequence[Any]) -> list[str]:
-    done = {row.step_key for row in written}
-    return [row.step_key for row in rows if row.step_key not in done]
 
 
 def _adopted(

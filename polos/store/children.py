@@ -106,7 +106,7 @@ def portions(
 def _start(
     connection: Connection, parent_id: str, token: str, children: Sequence[Child]
 ) -> Mapping[str, Execution]:
-    if connection.execute(checkpoints.fence, _named(parent_id, token)).one_or_none() is None:
+    if connection.execute(checkpoints.lock_lease, _named(parent_id, token)).one_or_none() is None:
         raise LeaseLost(parent_id)
     ids = {"ids": [new.id for new, _ in children]}
     known = {row.id for row in connection.execute(_found, ids)}

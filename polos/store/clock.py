@@ -10,7 +10,7 @@ from sqlalchemy.sql.functions import GenericFunction
 
 
 class now_micros(GenericFunction[int]):  # noqa: N801
-    """The moment at which the database evaluates it, not the transaction's start."""
+    """The moment at which the database evaluates it, or begins the statement; no earlier one."""
 
     type = BigInteger()
     inherit_cache = True
@@ -35,4 +35,5 @@ def _sqlite(element: Any, compiler: Any, **kw: Any) -> str:
 @compiles(now_micros, "mysql")
 @compiles(now_micros, "mariadb")
 def _mysql(element: Any, compiler: Any, **kw: Any) -> str:
-    return "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
+    # One moment within a statement, else no index serves it; and no session's time zone is in it.
+    return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +16,59 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from polos.errors import ConfigurationError, StoreUnavailable
 from polos.model.settings import find_home
+from polos.store.columns import MYSQL
+from polos.store.rewriting import run_rewritten
 
 _BUSY_SECONDS = 30
+_RECYCLED_SECONDS = 300
+# In what is kept of a connection to PostgreSQL: whether a pooler is in between.
+POOLED = "polos_pooled"
 
 
 def embedded_url() -> str:
     """The URL of the SQLite database in ``.polos/``."""
     return f"sqlite:///{find_home() / 'polos.db'}"
+
+
+def framework_url() -> str:
+    """The URL of the database of a Django project that has Polos among its apps; else empty."""
+    if "DJANGO_SETTINGS_MODULE" not in os.environ and "django.conf" not in sys.modules:
+        return ""
+    # By name: what knows Django lies above, and is imported only where Django is.
+    try:
+        databases = importlib.import_module("polos.contrib.django.databases")
+    except ModuleNotFoundError as error:
+        if error.name != "django":
+            raise
+        return ""
+    return str(databases.find_url())
+
+
+def url_text(
+    backend: str,
+    database: str,
+    *,
+    user: str = "",
+    password: str = "",
+    host: str = "",
+    port: int | None = None,
+    query: Mapping[str, str] | None = None,
+) -> str:
+    """The URL of a database that is known by its parts, as ``Settings.database_url`` takes it.
+
+    Args:
+        backend: ``postgresql``, ``mysql``, ``mariadb`` or ``sqlite``.
+        database: its name; SQLite's file.
+        user: empty for the server's default.
+        password: empty for none.
+        host: empty for the server's default.
+        port: None for the server's default.
+        query: what else the driver takes.
+    """
+    url = URL.create(
+        backend, user or None, password or None, host or None, port, database or None, query or {}
+    )
+    return url.render_as_string(hide_password=False)
 
 
 def parsed(url: str) -> URL:
@@ -31,8 +82,11 @@ def parsed(url: str) -> URL:
         ) from None
     if found.drivername == "postgresql":
         return found.set(drivername="postgresql+psycopg")
-    if found.drivername in {"mysql", "mariadb"}:
-        return found.set(drivername=f"{found.drivername}+pymysql")
+    if found.drivername in MYSQL:
+        found = found.set(drivername=f"{found.drivername}+pymysql")
+    if found.get_backend_name() in MYSQL and "charset" not in found.query:
+        # What a driver takes by itself depends on its version, and on files of the system.
+        return found.update_query_dict({"charset": "utf8mb4"})
     return found
 
 
@@ -64,8 +118,11 @@ def make_engine(url: URL, synchronous: str, connections: int) -> Engine:
     if backend == "sqlite":
         options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
         _make_folder(url)
-    elif backend == "postgresql" and "connect_timeout" not in url.query:
+    elif backend in {"postgresql", *MYSQL} and "connect_timeout" not in url.query:
         options["connect_args"] = {"connect_timeout": 5}
+    if backend in MYSQL:
+        # Its servers close what has been idle for long, and some are told to do so soon.
+        options["pool_recycle"] = _RECYCLED_SECONDS
     try:
         engine = create_engine(url, **options)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
@@ -74,6 +131,10 @@ def make_engine(url: URL, synchronous: str, connections: int) -> Engine:
         raise ConfigurationError(f"no driver for {url.drivername}: {error}{hint}") from error
     if backend == "sqlite":
         _prepare_sqlite(engine, synchronous)
+    elif url.drivername == "postgresql+psycopg":
+        _prepare_psycopg(engine)
+    elif backend in MYSQL:
+        _prepare_mysql(engine)
     _begin_in_words(engine, begin_words(backend))
     return engine
 
@@ -104,6 +165,42 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _prepare_psycopg(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, record: Any) -> None:
+        record.info[POOLED] = is_pooled(connection)
+        if record.info[POOLED]:
+            # A prepared statement stays behind on a connection that is then another client's.
+            connection.prepare_threshold = None
+
+
+def is_pooled(connection: Any) -> bool:
+    """Whether a pooler is between this connection of psycopg and PostgreSQL, such as PgBouncer.
+
+    A pooler hands out one connection of the server for each transaction, so what a client was told
+    when it connected isn't the process that does its work.
+    """
+    before, connection.autocommit = connection.autocommit, True
+    try:
+        # Unprepared, and so the same on every connection of the server.
+        row = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    finally:
+        connection.autocommit = before
+    return bool(row[0] != connection.info.backend_pid)
+
+
+def _prepare_mysql(engine: Engine) -> None:
+    event.listen(engine, "before_execute", run_rewritten, retval=True)
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:
+        with closing(connection.cursor()) as cursor:
+            # A waker's second statement must see what was committed before it got its lock.
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            # Else a key that is too long is cut off, and may be another one's then.
+            cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')")
 
 
 def _begin_in_words(engine: Engine, words: str) -> None:

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -18,19 +18,27 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from polos.errors import StoreUnavailable
-from polos.store.connecting import begin_words, embedded_url, make_engine, parsed
-from polos.store.prebuilt import Prebuilt, Transaction, transaction, wrapped
+from polos.store.columns import MYSQL
+from polos.store.connecting import begin_words, embedded_url, framework_url, make_engine, parsed
+from polos.store.prebuilt import Prebuilt, Transaction, run_in, transaction, wrapped
+from polos.store.rewriting import is_rewritten
 
 T = TypeVar("T")
 Rows = Sequence[Any]
 
 log = logging.getLogger("polos.store")
 
-# PostgreSQL: serialization failure, deadlock; MySQL: deadlock, lock wait timeout.
+# PostgreSQL: serialization failure, deadlock.
 _RETRIED_STATES = frozenset({"40001", "40P01"})
 # Connection exceptions, insufficient resources, operator intervention.
 _AWAY_STATES = ("08", "53", "57P")
-_RETRIED_CODES = frozenset({1205, 1213})
+# MySQL and MariaDB: lock wait timeout, deadlock, a row that changed since the snapshot.
+_RETRIED_CODES = frozenset({1205, 1213, 1020})
+# Too many connections, out of memory or disk, shutting down, read-only as after a failover, and
+# those of the client that lost its connection.
+_AWAY_CODES = frozenset({1021, 1037, 1038, 1040, 1041, 1053, 1077, 1078, 1079, 1080, 1114, 1129})
+_AWAY_CODES |= {1158, 1159, 1160, 1161, 1203, 1226, 1290, 1317, 1836, 1927}
+_AWAY_CODES |= {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2055, 3032, 3169, 4031}
 _TRIES = 8
 
 
@@ -59,15 +67,18 @@ class Database:
     function in one, again after a deadlock or a serialization failure.
 
     Args:
-        url: a SQLAlchemy URL; the embedded SQLite database where empty.
+        url: a SQLAlchemy URL; where empty the database of the Django project that Polos is an app
+            of, else the embedded SQLite one.
         synchronous: SQLite's ``PRAGMA synchronous``.
         connections: how many are kept; more are made when needed and closed again.
     """
 
     def __init__(self, url: str = "", *, synchronous: str = "FULL", connections: int = 4) -> None:
+        url = url or framework_url()
         self.embedded = not url
         self._url = parsed(url or embedded_url())
         self.engine = make_engine(self._url, synchronous, connections)
+        self._rewrites = self.dialect in MYSQL
         self._here = _Here()
         _forget_after_fork(self)
         self._single = self.engine.execution_options(polos_single_statement=True)
@@ -86,9 +97,11 @@ class Database:
     def run(
         self,
         statement: Executable | Prebuilt,
-        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        parameters: Any = None,
     ) -> Rows:
         """Run one statement that commits by itself; its rows, if it gives any."""
+        if self._rewrites and self._is_rewritten(statement):
+            return self.transaction(lambda it: run_in(it, statement, parameters or {}))
         if isinstance(statement, Prebuilt):
             return self._retried(partial(self._drive, statement, parameters or {}))
         return self._retried(partial(self._execute, statement, parameters))
@@ -144,6 +157,11 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    def _is_rewritten(self, statement: Executable | Prebuilt) -> bool:
+        if isinstance(statement, Prebuilt):
+            return not statement.is_one(self.engine.dialect)
+        return is_rewritten(statement, self.engine.dialect)
 
     def _drive(self, statement: Prebuilt, parameters: Any) -> Rows:
         kept = self._kept()
@@ -238,12 +256,19 @@ def _forget_after_fork(database: Database) -> None:
     os.register_at_fork(after_in_child=forget)
 
 
+def _code(error: DBAPIError) -> int | None:
+    """The number that MySQL and MariaDB give an error."""
+    first = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    return first if isinstance(first, int) else None
+
+
 def _is_conflict(error: DBAPIError) -> bool:
     original = error.orig
-    state = getattr(original, "sqlstate", None)
-    code = original.args[0] if original is not None and original.args else None
+    code = _code(error)
+    if code is not None:
+        return code in _RETRIED_CODES
     busy = "database is locked" in str(original)
-    return state in _RETRIED_STATES or code in _RETRIED_CODES or busy
+    return getattr(original, "sqlstate", None) in _RETRIED_STATES or busy
 
 
 def _is_away(error: DBAPIError) -> bool:
@@ -252,6 +277,10 @@ def _is_away(error: DBAPIError) -> bool:
         return True
     if not isinstance(error, OperationalError):
         return False
+    code = _code(error)
+    if code is not None:
+        # Whatever keeps a connection from being made; else many a mistake is one of these, too.
+        return error.statement is None or code in _AWAY_CODES
     state = getattr(error.orig, "sqlstate", None)
     if state is not None:
         return str(state).startswith(_AWAY_STATES)

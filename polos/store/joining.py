@@ -34,6 +34,8 @@ _FIND_VERSIONS = {
     f"WHERE table_schema = DATABASE() AND table_name = '{VERSION_TABLE}'",
 }
 _TRIES = 3
+# The number of the error of MySQL and MariaDB.
+_DUPLICATE = 1062
 
 _delay = bindparam("delay", type_=BigInteger)
 _moments = moments(
@@ -84,7 +86,7 @@ def start_within(
     _check_schema(caller)
     statement, values = _insert(_kind(caller)), new_values(new)
     for _ in range(_TRIES):
-        if caller.write(statement, values):
+        if _write(caller, statement, values):
             [row] = caller.run(_written, {"the_id": new.id})
             execution = begun(new, row.created_at, row.wake_at, row.deadline_at)
             for values in tags.rows_of(new, row.created_at):
@@ -100,6 +102,15 @@ def start_within(
     raise ExecutionExists(new.id)
 
 
+def _write(caller: Caller, statement: Prebuilt, values: dict[str, Any]) -> bool:
+    try:
+        return caller.write(statement, values) > 0
+    except Exception as error:
+        if _kind(caller) == "mysql" and getattr(error, "orig", error).args[:1] == (_DUPLICATE,):
+            return False
+        raise
+
+
 def _kind(caller: Caller) -> str:
     name = caller.dialect.name
     return "mysql" if name == "mariadb" else name
@@ -110,7 +121,8 @@ def _insert(kind: str) -> Prebuilt:
     """Inserts unless it is there: a violated constraint would spoil the caller's transaction."""
     statement: Any
     if kind == "mysql":
-        statement = insert(table).values(_values).prefix_with("IGNORE")
+        # What it refuses spoils nothing there; its IGNORE would also cut off what is too long.
+        statement = insert(table).values(_values)
     else:
         builder: Any = sqlite.insert if kind == "sqlite" else postgresql.insert
         statement = builder(table).values(_values).on_conflict_do_nothing()

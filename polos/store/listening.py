@@ -15,7 +15,8 @@ from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
-from polos.errors import StoreUnavailable
+from polos.errors import StoreError, StoreUnavailable
+from polos.store.connecting import POOLED
 from polos.store.database import Database
 
 _notify = select(func.pg_notify(bindparam("channel"), bindparam("text")))
@@ -37,6 +38,10 @@ def _nobody(element: Any, compiler: Any, **kw: Any) -> str:
 def _postgresql(element: Any, compiler: Any, **kw: Any) -> str:
     channel, text = (compiler.process(it, **kw) for it in element.clauses)
     return f"CASE WHEN {channel} IS NOT NULL THEN CAST(pg_notify({channel}, {text}) AS TEXT) END"
+
+
+class Unheard(StoreError):
+    """A pooler is between this process and PostgreSQL: what it listens to, it would not hear."""
 
 
 class Line:
@@ -62,9 +67,14 @@ def listen(database: Database, channel: str) -> Iterator[Line]:
 
     Raises:
         StoreUnavailable: the database can't be reached.
+        Unheard: a pooler is in between.
     """
     with _lost(database):
         pooled = database.engine.raw_connection()
+        if pooled.info.get(POOLED):
+            # It would go on listening, on a connection that others use then.
+            pooled.close()
+            raise Unheard
         connection: Any = pooled.driver_connection
         pooled.detach()
         try:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, inspect, text
 
-from polos.errors import SchemaError
+from polos.errors import SchemaError, StoreUnavailable
+from polos.store.columns import MYSQL
 from polos.store.database import Database
-from polos.store.schema import SCHEMA
+from polos.store.schema import SCHEMA, metadata
 
 VERSION_TABLE = "polos_schema"
 # Any number that nothing else in the database is likely to lock; the letters of "polos".
 _LOCK = 0x706F6C6F73
+# All databases of a server share its names of locks, which may be 64 characters long.
+_NAME = "CONCAT('polos:', MD5(DATABASE()))"
+_GET_LOCK = text(f"SELECT GET_LOCK({_NAME}, :seconds)")
+_RELEASE_LOCK = text(f"SELECT RELEASE_LOCK({_NAME})")
+_LOCK_SECONDS = 600
 
 
 def found_schema(database: Database) -> str | None:
@@ -38,22 +46,58 @@ def ensure_schema(database: Database, *, migrate: bool) -> None:
     upgrade(database)
 
 
-def upgrade(database: Database) -> str:
-    """Bring the schema up to date; safe to call from many processes at once."""
+def upgrade(database: Database, schema: str = SCHEMA) -> str:
+    """Bring the schema up to date; safe to call from many processes at once.
+
+    Where it is broken off, PostgreSQL and SQLite are as before. MySQL and MariaDB, which commit
+    each part by itself, keep what was done; the next call does the rest.
+
+    Args:
+        database: which one.
+        schema: as far as that; a newer one stays as it is.
+    """
 
     def work(connection: Connection) -> None:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        found = _found(connection)
-        if found is None or found < SCHEMA:
-            command.upgrade(config, "head")
+        with _alone(connection):
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.set_main_option("path_separator", "os")
+            config.attributes["connection"] = connection
+            found = _found(connection)
+            if found is None or found < schema:
+                command.upgrade(config, schema)
 
     database.transaction(work)
-    return SCHEMA
+    return schema
+
+
+def remove(database: Database) -> None:
+    """Drop all tables of Polos, with all that is in them."""
+
+    def work(connection: Connection) -> None:
+        with _alone(connection):
+            metadata.drop_all(connection)
+            connection.execute(text(f"DROP TABLE IF EXISTS {VERSION_TABLE}"))
+
+    database.transaction(work)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Keep other processes from migrating meanwhile; SQLite's transaction does it by itself."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    if connection.dialect.name not in MYSQL:
+        yield
+        return
+    # Not the transaction's: the first table that is made ends that.
+    if connection.execute(_GET_LOCK, {"seconds": _LOCK_SECONDS}).scalar_one() != 1:
+        url = connection.engine.url.render_as_string()
+        raise StoreUnavailable(url, f"another process has migrated it for {_LOCK_SECONDS} s")
+    try:
+        yield
+    finally:
+        connection.execute(_RELEASE_LOCK)
 
 
 def _found(connection: Connection) -> str | None:

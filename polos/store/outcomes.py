@@ -252,8 +252,8 @@ def _park_behind(
         raise LeaseLost(named["the_id"])
     if not parked.pace or locked.cancel_requested_at is not None:
         return None
-    # A later statement than the lock: no child ends between it and the park.
-    if not waits.has_children(connection, locked.id, parked.settled):
+    # A later statement than the lock: nothing ends between it and the park.
+    if not waits.has_others(connection, locked.id, parked.settled):
         return None
     wake = locked.now + named["pace"]
     if parked.wake_at is None or wake < parked.wake_at:

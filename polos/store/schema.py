@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -12,47 +10,19 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
-    String,
     Table,
-    Text,
     false,
     text,
     true,
 )
-from sqlalchemy.dialects import mysql
 
 from polos.model.states import ENDED, Status
+from polos.store.columns import MYSQL, Blob, Key, LongText, exact
 
 SCHEMA = "0005"
 
 metadata = MetaData()
-
-
-class AnyBytes(LargeBinary):
-    """Bytes, also where SQLite holds text, which it takes in any column.
-
-    The driver's own type raises then, and hides all the other rows of the query.
-    """
-
-    def result_processor(self, dialect: Any, coltype: Any) -> Any:
-        """Makes bytes of what the driver gives."""
-        return _as_bytes
-
-
-def _as_bytes(value: Any) -> bytes | None:
-    if value is None or isinstance(value, bytes):
-        return value
-    if isinstance(value, bytearray | memoryview):
-        return bytes(value)
-    return str(value).encode("utf-8", "surrogatepass")
-
-
-# Ids and keys compare byte for byte; MySQL's default collations do not.
-_binary = mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
-Key = String(255).with_variant(_binary, "mysql", "mariadb")
-Blob = AnyBytes().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 
 
 def _one_of(statuses: frozenset[Status]) -> str:
@@ -70,7 +40,7 @@ executions = Table(
     Column("id", Key, primary_key=True),
     Column("project_id", Key, nullable=False),
     Column("workflow_id", Key, nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("status", exact(16), nullable=False),
     Column("payload", Blob, nullable=False),
     Column("result", Blob),
     Column("failure", Blob),
@@ -112,7 +82,7 @@ executions = Table(
     # Whether the death of the holder counts against the execution.
     Column("lease_accountable", Boolean, nullable=False, server_default=true()),
     # The steps that a suspect is in, as a JSON list.
-    Column("lease_steps", Text),
+    Column("lease_steps", LongText),
     # The PostgreSQL channel on which somebody waits for the end.
     Column("listener", Key),
     # Not begun by then, it never is.
@@ -157,6 +127,10 @@ Index(
     executions.c.dispatch_at,
     postgresql_where=executions.c.wake_at.is_not(None),
     sqlite_where=executions.c.wake_at.is_not(None),
+).ddl_if(callable_=lambda *_, dialect, **__: dialect.name not in MYSQL)
+# MySQL has no index of a part of the rows; what makes them a part comes first in it then.
+Index("polos_ix_waiting", executions.c.status, executions.c.dispatch_at).ddl_if(
+    callable_=lambda *_, dialect, **__: dialect.name in MYSQL
 )
 Index(
     "polos_ix_lease",
@@ -233,6 +207,7 @@ Index(
 _has_deadline = executions.c.deadline_at.is_not(None) & executions.c.finished_at.is_(None)
 Index(
     "polos_ix_deadline",
+    executions.c.finished_at,
     executions.c.deadline_at,
     postgresql_where=_has_deadline,
     sqlite_where=_has_deadline,
@@ -240,6 +215,7 @@ Index(
 _must_start = executions.c.start_by.is_not(None) & executions.c.started_at.is_(None)
 Index(
     "polos_ix_start_by",
+    executions.c.started_at,
     executions.c.start_by,
     postgresql_where=_must_start,
     sqlite_where=_must_start,
@@ -264,7 +240,7 @@ checkpoints = Table(
         "execution_id", Key, ForeignKey("polos_executions.id", ondelete="CASCADE"), primary_key=True
     ),
     Column("step_key", Key, primary_key=True),
-    Column("kind", String(32), nullable=False),
+    Column("kind", exact(32), nullable=False),
     Column("turn", Integer, nullable=False),
     Column("position", Integer, nullable=False),
     Column("value", Blob),
@@ -284,7 +260,7 @@ waits = Table(
         "execution_id", Key, ForeignKey("polos_executions.id", ondelete="CASCADE"), primary_key=True
     ),
     Column("step_key", Key, primary_key=True),
-    Column("kind", String(32), nullable=False),
+    Column("kind", exact(32), nullable=False),
     Column("due_at", BigInteger),
     Column("target_id", Key),
     Column("attempts", Integer, nullable=False),
@@ -302,8 +278,8 @@ workers = Table(
     Column("owner", Key, nullable=False),
     Column("slots", Integer, nullable=False),
     Column("idle", Integer, nullable=False),
-    Column("queues", Text, nullable=False),
-    Column("workflows", Text, nullable=False),
+    Column("queues", LongText, nullable=False),
+    Column("workflows", LongText, nullable=False),
     Column("broker", Key, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
 )

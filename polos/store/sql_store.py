@@ -36,6 +36,7 @@ from polos.store import (
     outcomes,
     recovery,
     sweeping,
+    tasks,
     waits,
     workers,
 )
@@ -218,6 +219,39 @@ class SqlStore(ControlStore):
             waits.keep(connection, execution_id, wait)
 
         self.database.transaction(work)
+
+    def keep_waits(self, execution_id: str, token: str, pending: Sequence[Wait]) -> None:
+        """Commit waits that are not there yet.
+
+        Raises:
+            LeaseLost: the token no longer holds the lease; nothing was written.
+        """
+
+        def work(connection: Connection) -> None:
+            self._check_lease(connection, execution_id, token)
+            waits.add(connection, execution_id, pending)
+
+        self.database.transaction(work)
+
+    def sent(self, execution_id: str, token: str, pending: Sequence[Wait]) -> None:
+        """Note how often the tasks of these waits were sent, and when they are due again."""
+        tasks.sent(self.database, execution_id, token, pending)
+
+    def complete_task(
+        self,
+        execution_id: str,
+        step_key: str,
+        task_id: str,
+        outcome: bytes | Failure,
+        attempts: int = 1,
+    ) -> tuple[Hint, ...] | None:
+        """Record a task's encoded value, or its failure, if its execution still waits for it.
+
+        The hints for the execution, where it was woken; None where this project has no such one.
+        """
+        return tasks.complete(
+            self.database, self.project_id, execution_id, step_key, task_id, outcome, attempts
+        )
 
     def start_child(
         self, parent_id: str, token: str, child: NewExecution, row: Checkpoint | Wait

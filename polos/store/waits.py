@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Executable, bindparam, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, delete, literal_column, select
 
 from polos.model.records import Kind, Wait
 from polos.store.database import Database
 from polos.store.prebuilt import Prebuilt
 from polos.store.rows import wait_of, wait_values
 from polos.store.schema import checkpoints, waits
+from polos.store.upserts import insert_missing
 
 _all = Prebuilt(
     select(waits)
@@ -35,16 +35,14 @@ _take = (
     )
     .returning(waits.c.step_key)
 )
-_child = (
+# What somebody else ends. In the text: such a list costs less than parameters.
+from_outside = waits.c.kind.in_([literal_column(f"'{it}'") for it in (Kind.CHILD, Kind.TASK)])
+_other = (
     select(waits.c.step_key)
-    .where(waits.c.execution_id == bindparam("the_id"), waits.c.kind == Kind.CHILD.value)
+    .where(waits.c.execution_id == bindparam("the_id"), from_outside)
     .where(waits.c.step_key.not_in(bindparam("but", expanding=True)))
     .limit(1)
 )
-_insert: dict[str, Executable] = {
-    "sqlite": sqlite.insert(waits).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(waits).on_conflict_do_nothing(),
-}
 _delete_some = delete(waits).where(
     waits.c.execution_id == bindparam("the_id"),
     waits.c.step_key.in_(bindparam("keys", expanding=True)),
@@ -63,16 +61,16 @@ def take(connection: Connection, execution_id: str, step_key: str, target_id: st
     return bool(connection.execute(_take, named).all())
 
 
-def has_children(connection: Connection, execution_id: str, but: Sequence[str] = ()) -> bool:
-    """Whether it waits for a child, those of some keys left aside."""
-    return bool(connection.execute(_child, {"the_id": execution_id, "but": list(but)}).all())
+def has_others(connection: Connection, execution_id: str, but: Sequence[str] = ()) -> bool:
+    """Whether it waits for children or tasks, those of some keys left aside."""
+    return bool(connection.execute(_other, {"the_id": execution_id, "but": list(but)}).all())
 
 
 def add(connection: Connection, execution_id: str, rows: Sequence[Wait]) -> None:
     """Write waits; one that is there, from a commit whose answer was lost, is left alone."""
     if rows:
         values: list[dict[str, Any]] = [wait_values(execution_id, row) for row in rows]
-        connection.execute(_insert[connection.dialect.name], values)
+        connection.execute(insert_missing(connection.dialect.name, waits), values)
 
 
 def keep(connection: Connection, execution_id: str, wait: Wait) -> None:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from polos.model.records import SECOND, Checkpoint, Execution, Hint, Kind
+from polos.model.records import SECOND, Checkpoint, Execution, Hint, Micros
 from polos.model.states import WAKE, Status
 from polos.store import checkpoints, waits
 from polos.store.clock import now_micros
@@ -44,6 +44,7 @@ from polos.store.schema import waits as waits_table
 _lock = Prebuilt(
     select(
         table.c.id,
+        table.c.project_id,
         table.c.workflow_id,
         table.c.queue,
         table.c.priority,
@@ -110,10 +111,16 @@ def tell_parent(
     # A later statement than the lock: its snapshot must not be older.
     if waits.take(connection, parent.id, row.step_key, child.id):
         checkpoints.write_outside(connection, parent.id, row)
-    effect = _effect(parent)
-    run_in(connection, _EFFECTS[effect], {"the_id": parent.id})
-    left = effect.is_early and waits.has_children(connection, parent.id)
-    return _hints(connection, parent, row.step_key, effect, left)
+    return _tell(connection, parent, f"child {row.step_key!r} ended")
+
+
+def wake_for(
+    connection: Connection, locked: Any, ending: Checkpoint, started_at: Micros | None
+) -> tuple[Hint, ...]:
+    """Write what something outside came to, whose wait is taken, and tell the execution."""
+    row = replace(ending, turn=locked.wakeups + 1, position=0, started_at=started_at)
+    checkpoints.write_outside(connection, locked.id, row)
+    return _tell(connection, locked, f"{row.kind} {row.step_key!r} ended")
 
 
 def end_child(
@@ -137,7 +144,17 @@ def end_child(
     ended = run_in(connection, _all_of(statement, effect, has_waits), named)
     if not ended:
         return None
-    return _hints(connection, parent, row.step_key, effect, ended[0].children_left)
+    return _hints(
+        connection, parent, f"child {row.step_key!r} ended", effect, ended[0].children_left
+    )
+
+
+def _tell(connection: Connection, locked: Any, reason: str) -> tuple[Hint, ...]:
+    """Count a completion; wake the execution, now or when its pace says so."""
+    effect = _effect(locked)
+    run_in(connection, _EFFECTS[effect], {"the_id": locked.id})
+    left = effect.is_early and waits.has_others(connection, locked.id)
+    return _hints(connection, locked, reason, effect, left)
 
 
 def _effect(parent: Any) -> _Effect:
@@ -157,11 +174,10 @@ def _effect(parent: Any) -> _Effect:
 def _hints(
     connection: Connection | Transaction,
     parent: Any,
-    key: str,
+    reason: str,
     effect: _Effect,
     children_left: bool,
 ) -> tuple[Hint, ...]:
-    reason = f"child {key!r} ended"
     if effect.is_early and not children_left:
         run_in(connection, _wake_counted, {"the_id": parent.id})
         return (hint_of(parent, reason),)
@@ -201,7 +217,7 @@ def _all_of(statement: Update | Prebuilt, effect: _Effect, has_waits: bool) -> P
         exists()
         .where(
             waits_table.c.execution_id == bindparam("the_parent"),
-            waits_table.c.kind == Kind.CHILD.value,
+            waits.from_outside,
             waits_table.c.step_key != bindparam("kept_step_key"),
         )
         .label("children_left")

@@ -7,14 +7,14 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, bindparam, delete, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from polos.model.records import WorkerReport, micros
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.schema import leaders, workers, workflows
+from polos.store.upserts import insert_missing
 
 log = logging.getLogger("polos.store")
 
@@ -71,10 +71,6 @@ _step_down = delete(leaders).where(
 )
 _known = select(workflows.c.id).where(workflows.c.project_id == bindparam("project"))
 _row = {"project_id": bindparam("project"), "id": bindparam("the_id"), "seen_at": now_micros()}
-_register: dict[str, Executable] = {
-    "sqlite": sqlite.insert(workflows).values(_row).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(workflows).values(_row).on_conflict_do_nothing(),
-}
 
 
 def report(database: Database, project_id: str, worker: WorkerReport) -> None:
@@ -106,10 +102,10 @@ def sign_off(database: Database, project_id: str, name: str, holder: str) -> Non
 def alive(database: Database, project_id: str, within: float) -> tuple[WorkerReport, ...]:
     """The workers that reported within so many seconds."""
     rows = database.run(_alive, {"project": project_id, "within": micros(within)})
-    return tuple(filter(None, map(_report_of, rows)))
+    return tuple(filter(None, map(report_of, rows)))
 
 
-def _report_of(row: Row[Any]) -> WorkerReport | None:
+def report_of(row: Row[Any]) -> WorkerReport | None:
     """A worker's report; None where it can't be read: the others must still be seen."""
     try:
         queues, workflow_ids = (tuple(json.loads(text)) for text in (row.queues, row.workflows))
@@ -153,7 +149,8 @@ def register_workflows(database: Database, project_id: str, ids: Iterable[str]) 
         known = set(connection.execute(_known, {"project": project_id}).scalars())
         rows = [{"project": project_id, "the_id": id_} for id_ in wanted if id_ not in known]
         if rows:
-            connection.execute(_register[connection.dialect.name], rows)
+            register = insert_missing(connection.dialect.name, workflows).values(_row)
+            connection.execute(register, rows)
 
     database.transaction(work)
 

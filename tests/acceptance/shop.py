@@ -1,157 +1,153 @@
-"""A Celery project whose canvases have workflows in them, and which dies where a test says so."""
+"""Somebody's Celery project whose tasks are steps of a workflow.
+
+With SHOP_DATABASE Polos is bound to it; without it is what runs in their other workers: an app that
+knows nothing of Polos.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
-from pathlib import Path
+import time
 from typing import Any
 
-from celery import Celery
-from kombu.exceptions import OperationalError
-from pydantic import BaseModel
+from celery import Celery, chain, chord, group
+from celery.exceptions import Ignore, Reject
 
-from polos import Polos, WorkflowContext, workflow
-from tests.acceptance import ledger
-from tests.acceptance.ledger import async_gated, effect, gated
+from tests.acceptance.ledger import effect, gated, write
 
 app = Celery("shop", set_as_current=False)
 app.conf.update(
     broker_url=os.environ.get("SHOP_BROKER", "memory://"),
     result_backend=os.environ.get("SHOP_BACKEND"),
+    broker_transport_options={"visibility_timeout": 3600},
     polos_database_url=os.environ.get("SHOP_DATABASE"),
     polos_auto_migrate=True,
-    polos_lease_seconds=6,
     task_default_queue="shop",
-    # Theirs; on tasks of workflows it stays off.
-    task_track_started=True,
-    result_extended=True,
-    beat_schedule={
-        "tick": {"task": "polos.shop-tick", "schedule": 0.3, "args": [{"by": "beat"}]},
-    },
 )
 
 
-class Order(BaseModel):
-    name: str
-    seconds: float = 0.5
-    gate: bool = False
+class OutOfStock(Exception):
+    """Can't be pickled: it wants two arguments and gives one on."""
+
+    def __init__(self, what: str, left: int) -> None:
+        super().__init__(f"no {what}")
+        self.left = left
 
 
-class Receipt(BaseModel):
-    name: str
-    number: int
+@app.task(name="shop.charge")
+def charge(me: str, amount: int) -> dict[str, Any]:
+    effect(me, f"charge {amount}")
+    return {"amount": amount, "lines": (1, 2)}
 
 
-@workflow(id="shop-order")
-async def order(ctx: WorkflowContext, payload: Order) -> Receipt:
-    """Waits twice."""
-    me = ctx.execution_id
-    try:
-        await ctx.step.run("reserve", gated if payload.gate else effect, me, "reserve")
-        await ctx.step.wait_for("first", seconds=payload.seconds)
-        await ctx.step.run("pay", effect, me, "pay")
-        await ctx.step.wait_for("second", seconds=payload.seconds)
-        number = await ctx.step.run("ship", effect, me, "ship", 7)
-    except BaseException:
-        await ctx.step.run("clean up", effect, me, "clean up")
-        raise
-    return Receipt(name=payload.name, number=number)
+@app.task(name="shop.fail")
+def fail(me: str) -> None:
+    effect(me, "fail")
+    raise OutOfStock("tea", 0)
 
 
-@workflow(id="shop-long")
-async def long(ctx: WorkflowContext, payload: dict) -> None:
-    """Runs until it is told to end, and cleans up then."""
-    try:
-        await ctx.step.run("long", async_gated, ctx.execution_id, "long")
-    finally:
-        await ctx.step.run("clean up", effect, ctx.execution_id, "clean up")
+@app.task(
+    name="shop.flaky",
+    bind=True,
+    autoretry_for=(ConnectionError,),
+    max_retries=3,
+    retry_backoff=0.05,
+)
+def flaky(self: Any, me: str, times: int) -> str:
+    """Fails so many times, and says then how often."""
+    effect(me, "flaky")
+    if self.request.retries < times:
+        raise ConnectionError("not yet")
+    return f"after {self.request.retries}"
 
 
-@workflow(id="shop-refused")
-async def refused(ctx: WorkflowContext, payload: dict) -> None:
-    """Waits, and fails then."""
-
-    def pay() -> None:
-        raise ConnectionError("the bank is closed")
-
-    await ctx.step.wait_for("first", seconds=payload["seconds"])
-    await ctx.step.run("pay", pay, max_retries=0)
+@app.task(name="shop.by_hand", bind=True)
+def by_hand(self: Any, me: str) -> str:
+    effect(me, "by hand")
+    if self.request.retries < 1:
+        raise self.retry(countdown=0.1)
+    return "at last"
 
 
-@workflow(id="shop-tick")
-async def tick(ctx: WorkflowContext, payload: dict) -> None:
-    await ctx.step.run("tick", effect, payload["by"], "tick", None, ctx.execution_id)
+@app.task(name="shop.slow", acks_late=True, reject_on_worker_lost=True)
+def slow(me: str) -> str:
+    return gated(me, "slow", "slow and sure")
 
 
-@app.task(name="shop.prepare")
-def prepare(name: str, seconds: float = 0.5, gate: bool = False) -> dict[str, Any]:
-    return {"name": name, "seconds": seconds, "gate": gate}
+@app.task(name="shop.limited", time_limit=1)
+def limited(me: str) -> None:
+    write(me, "limited", "begin")
+    time.sleep(60)
 
 
-@app.task(name="shop.finish")
-def finish(found: Any, me: str) -> Any:
-    effect(me, "finished", None, repr(found))
-    return found
+@app.task(name="shop.add")
+def add(me: str, *numbers: int) -> int:
+    effect(me, "add")
+    return sum(numbers)
 
 
-@app.task(name="shop.gather")
-def gather(found: list[Any], me: str) -> list[Any]:
-    effect(me, "gathered", None, repr(found))
-    return found
+@app.task(name="shop.total")
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
 
 
-@app.task(name="shop.complain")
-def complain(request: Any, error: Any, traceback: Any, me: str) -> None:
-    effect(me, "complained", None, f"{type(error).__name__}: {error}")
+@app.task(name="shop.double")
+def double(number: int) -> int:
+    return 2 * number
 
 
-@app.task(name="shop.complain_by_id", bind=True)
-def complain_by_id(self: Any, failed: str, me: str) -> None:
-    effect(me, "complained by id", None, f"{self.request.id} {failed}")
+@app.task(name="shop.replaced", bind=True)
+def replaced(self: Any, me: str) -> Any:
+    effect(me, "replaced")
+    return self.replace(chain(add.s(me, 1, 2), double.s()))
 
 
-def switch(execution: str, point: str) -> Path:
-    """Whoever comes to that point of an execution first dies of it, or stands still."""
-    return Path(os.environ[ledger.VARIABLE]).with_name(f"{execution}.{point}")
+@app.task(name="shop.ignoring")
+def ignoring(me: str) -> None:
+    effect(me, "ignoring")
+    raise Ignore
 
 
-def _pass(execution: str, point: str, sig: signal.Signals = signal.SIGKILL) -> None:
-    try:
-        switch(execution, point).unlink()
-    except FileNotFoundError:
-        return
-    ledger.write(execution, point, "struck")
-    if sig is signal.SIGKILL:
-        os.killpg(0, sig)
-    os.kill(os.getpid(), sig)
+@app.task(name="shop.rejecting", acks_late=True)
+def rejecting(me: str) -> None:
+    effect(me, "rejecting")
+    raise Reject("no", requeue=False)
 
 
-if "SHOP_BROKER" in os.environ:
-    polos = Polos(app)
-    _deliver = polos.bound.deliver
+@app.task(name="shop.unkeepable")
+def unkeepable(me: str) -> Any:
+    effect(me, "unkeepable")
+    return {1, object()}
 
-    def _mortal(request: Any, *args: Any) -> Any:
-        _pass(request.id, "before-claim")
-        if switch(request.id, "no-broker").exists():
-            app.amqp._retry_publish = _unsent(request.id, app.amqp._retry_publish)
-        found = _deliver(request, *args)
-        if found.waiting is not None:
-            _pass(request.id, "parked", signal.SIGSTOP)
-        elif not found.dropped:
-            # The end is committed; Celery has not been told.
-            _pass(request.id, "after-end")
-        return found
 
-    def _unsent(execution: str, publish: Any) -> Any:
-        """What sends a chain on, failing as it does while the broker is away."""
+def signature_of(what: str, me: str) -> Any:
+    """What a step is given."""
+    made = {
+        "charge": lambda: charge.s(me, 42),
+        "fail": lambda: fail.s(me),
+        "flaky": lambda: flaky.s(me, 2),
+        "too flaky": lambda: flaky.s(me, 9),
+        "by hand": lambda: by_hand.s(me),
+        "slow": lambda: slow.s(me),
+        "limited": lambda: limited.s(me),
+        "group": lambda: group(add.s(me, n, n) for n in range(3)),
+        "failing group": lambda: group(add.s(me, 1), fail.s(me)),
+        "chain": lambda: chain(add.si(me, 1, 2), double.s(), double.s()),
+        "failing chain": lambda: chain(fail.si(me), double.s()),
+        "chord": lambda: chord((add.s(me, n, n) for n in range(3)), total.s()),
+        "failing chord": lambda: chord([add.s(me, 1), fail.s(me)], total.s()),
+        "replaced": lambda: replaced.s(me),
+        "ignoring": lambda: ignoring.s(me),
+        "rejecting": lambda: rejecting.s(me),
+        "unkeepable": lambda: unkeepable.s(me),
+        "elsewhere": lambda: charge.s(me, 42).set(queue="elsewhere"),
+        "failing elsewhere": lambda: fail.s(me).set(queue="elsewhere"),
+        "slow elsewhere": lambda: slow.s(me).set(queue="elsewhere"),
+        "expiring": lambda: charge.s(me, 42).set(queue="elsewhere", expires=0.2),
+        "unsendable": lambda: charge.s(me, object()),
+    }
+    return made[what]()
 
-        def fail(*args: Any, **options: Any) -> Any:
-            if options.get("parent_id") == execution and switch(execution, "no-broker").exists():
-                switch(execution, "no-broker").unlink()
-                raise OperationalError("the broker is away")
-            return publish(*args, **options)
 
-        return fail
-
-    polos.bound.deliver = _mortal
+if "SHOP_DATABASE" in os.environ:
+    from tests.acceptance import shop_flows  # noqa: F401

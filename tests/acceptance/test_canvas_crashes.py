@@ -10,8 +10,8 @@ import pytest
 from celery import chain, chord
 
 from tests.acceptance.conftest import opened
-from tests.acceptance.shop import Order, order, switch
-from tests.acceptance.shops import Shop, open_shop
+from tests.acceptance.market import Order, order, switch
+from tests.acceptance.markets import Market, open_market
 from tests.acceptance.stacks import Stack, Workers
 from tests.support.processes import Program
 
@@ -28,51 +28,51 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def shop(stack: Stack, worker: Workers) -> Iterator[Shop]:
+def market(stack: Stack, worker: Workers) -> Iterator[Market]:
     """The project, whose workers end with the test."""
-    with open_shop(stack, worker) as made:
+    with open_market(stack, worker) as made:
         yield made
 
 
-def _replaced(shop: Shop, victim: Program, name: str) -> Program:
+def _replaced(market: Market, victim: Program, name: str) -> Program:
     """A worker in the place of one that was killed, or is killed now."""
     if victim.running:
         victim.kill(signal.SIGKILL, group=True)
     victim.wait(60)
-    return shop.worker(name)
+    return market.worker(name)
 
 
-def _dies(shop: Shop, victim: Program, execution: str, point: str) -> Program:
-    shop.ledger.wait_for(execution, point, "struck")
-    return _replaced(shop, victim, f"after-{point}")
+def _dies(market: Market, victim: Program, execution: str, point: str) -> Program:
+    market.ledger.wait_for(execution, point, "struck")
+    return _replaced(market, victim, f"after-{point}")
 
 
-def test_a_chain_survives_a_kill_at_each_hop(shop: Shop) -> None:
+def test_a_chain_survives_a_kill_at_each_hop(market: Market) -> None:
     me, id_ = str(uuid4()), str(uuid4())
     for point in ("before-claim", "after-end"):
         switch(id_, point).touch()
     result = chain(
-        shop.task("prepare", "Ada", 3, True),
+        market.task("prepare", "Ada", 3, True),
         order.s().set(task_id=id_),
-        shop.task("finish", me),
+        market.task("finish", me),
     ).apply_async()
-    running = _dies(shop, shop.worker(), id_, "before-claim")
-    shop.ledger.wait_for(id_, "reserve")
-    running = _replaced(shop, running, "in-step")
-    shop.ledger.wait_for(id_, "reserve", times=2)
-    shop.ledger.open_gate(id_)
-    shop.wait_for(id_, "waiting")
-    running = _replaced(shop, running, "parked")
-    _dies(shop, running, id_, "after-end")
-    assert shop.status(id_) == "completed"
+    running = _dies(market, market.worker(), id_, "before-claim")
+    market.ledger.wait_for(id_, "reserve")
+    running = _replaced(market, running, "in-step")
+    market.ledger.wait_for(id_, "reserve", times=2)
+    market.ledger.open_gate(id_)
+    market.wait_for(id_, "waiting")
+    running = _replaced(market, running, "parked")
+    _dies(market, running, id_, "after-end")
+    assert market.status(id_) == "completed"
     assert result.get(timeout=90) == {"name": "Ada", "number": 7}
     assert result.parent.id == id_
     assert result.parent.state == "SUCCESS"
-    assert shop.ledger.runs(id_) == ONCE | {"reserve": 2}
-    assert shop.ledger.runs(me) == {"finished": 1}
+    assert market.ledger.runs(id_) == ONCE | {"reserve": 2}
+    assert market.ledger.runs(me) == {"finished": 1}
 
 
-def test_a_chord_of_ten_survives_a_kill_at_each_hop(shop: Shop) -> None:
+def test_a_chord_of_ten_survives_a_kill_at_each_hop(market: Market) -> None:
     me, ids = str(uuid4()), [str(uuid4()) for _ in range(10)]
     switch(ids[1], "before-claim").touch()
     switch(ids[3], "after-end").touch()
@@ -81,18 +81,18 @@ def test_a_chord_of_ten_survives_a_kill_at_each_hop(shop: Shop) -> None:
         order.s(Order(name=str(n), seconds=seconds, gate=n == gated)).set(task_id=id_)
         for n, id_ in enumerate(ids)
     ]
-    result = chord(header)(shop.task("gather", me))
-    running = _dies(shop, shop.worker(), ids[1], "before-claim")
-    shop.ledger.wait_for(ids[gated], "reserve")
-    running = _replaced(shop, running, "in-step")
-    shop.ledger.wait_for(ids[gated], "reserve", times=2)
-    shop.wait_for(ids[8], "waiting")
-    running = _replaced(shop, running, "parked")
-    shop.ledger.open_gate(ids[gated])
-    _dies(shop, running, ids[3], "after-end")
+    result = chord(header)(market.task("gather", me))
+    running = _dies(market, market.worker(), ids[1], "before-claim")
+    market.ledger.wait_for(ids[gated], "reserve")
+    running = _replaced(market, running, "in-step")
+    market.ledger.wait_for(ids[gated], "reserve", times=2)
+    market.wait_for(ids[8], "waiting")
+    running = _replaced(market, running, "parked")
+    market.ledger.open_gate(ids[gated])
+    _dies(market, running, ids[3], "after-end")
     assert result.get(timeout=90) == [{"name": str(n), "number": 7} for n in range(10)]
     for n, id_ in enumerate(ids):
-        runs = shop.ledger.runs(id_)
+        runs = market.ledger.runs(id_)
         assert {**runs, "reserve": 1} == ONCE
         assert n == gated or runs["reserve"] == 1
-    assert shop.ledger.runs(me) == {"gathered": 1}
+    assert market.ledger.runs(me) == {"gathered": 1}

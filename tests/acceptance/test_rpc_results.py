@@ -8,8 +8,8 @@ import pytest
 
 from polos import StepExecutionError
 from tests.acceptance.conftest import opened
-from tests.acceptance.shop import Order, order, refused
-from tests.acceptance.shops import Shop, open_shop
+from tests.acceptance.market import Order, order, refused
+from tests.acceptance.markets import Market, open_market
 from tests.acceptance.stacks import Stack, Workers
 
 pytestmark = pytest.mark.timeout(180)
@@ -23,14 +23,14 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def shop(stack: Stack, workers: Workers) -> Iterator[Shop]:
+def market(stack: Stack, workers: Workers) -> Iterator[Market]:
     """The project, with a worker."""
-    with open_shop(stack, workers, "rpc://") as made:
+    with open_market(stack, workers, "rpc://") as made:
         made.worker()
         yield made
 
 
-def test_the_caller_gets_the_end_of_what_has_waited(shop: Shop) -> None:
+def test_the_caller_gets_the_end_of_what_has_waited(market: Market) -> None:
     assert order.delay(Order(name="Ada", seconds=0.7)).get(timeout=60) == {
         "name": "Ada",
         "number": 7,

@@ -175,11 +175,11 @@ def test_more_than_a_parent_hears_of_one_by_one(app: Celery, log: list[str]) -> 
 def test_canvases(app: Celery, log: list[str]) -> None:
     visit = declare(log)
 
-    @app.task
+    @app.task(shared=False)
     def load(name: str) -> dict[str, Any]:
         return {"name": name}
 
-    @app.task
+    @app.task(shared=False)
     def note(found: Any) -> Any:
         log.append(f"noted {found}")
         return found
@@ -193,6 +193,23 @@ def test_canvases(app: Celery, log: list[str]) -> None:
     assert joined.get() == [{"text": "from a"}, {"name": "b"}]
     visit.apply_async(({"name": "Bo"},), link=note.s())
     assert log[-1] == "noted {'text': 'from Bo'}"
+
+
+def test_tasks_as_steps(app: Celery, log: list[str]) -> None:
+    @app.task(shared=False)
+    def load(name: str) -> dict[str, Any]:
+        log.append(f"load {name}")
+        return {"name": name}
+
+    @workflow(id="eager-tasks")
+    async def tasks(ctx: WorkflowContext) -> list[Any]:
+        one = await ctx.step.task("one", load.s("Ada"))
+        await ctx.step.wait_for("nap", days=1)
+        several = await ctx.step.task("several", group(load.s(name) for name in "ab"))
+        return [one, several]
+
+    assert tasks.delay().get() == [{"name": "Ada"}, [{"name": "a"}, {"name": "b"}]]
+    assert log == ["load Ada", "load a", "load b"]
 
 
 def test_a_step_that_starts_another_one(app: Celery, log: list[str]) -> None:

@@ -37,6 +37,10 @@ class Subject:
         ordered: whether its completions always come in the same order.
         horizon: with 0, waits are ended by the sweep alone; else by hints with a countdown.
         cancelled: whether somebody cancels it as soon as it waits.
+        times_out: whether its time is over as soon as it waits.
+        retried: whether somebody retries it when it has failed.
+        forked_at: the step from which somebody forks it when it has ended.
+        pruned: whether it is deleted when it has ended.
         racing: keys whose checkpoint may come before or after the end of the execution.
         idempotency_key: what its client starts it with.
         dies_before: whether its process dies half-way each time, and what is tried are the
@@ -48,10 +52,19 @@ class Subject:
     ordered: bool = True
     horizon: float = 30.0
     cancelled: bool = False
+    times_out: bool = False
+    retried: bool = False
+    forked_at: str | None = None
+    pruned: bool = False
     racing: frozenset[str] = frozenset()
     idempotency_key: str | None = None
     dies_before: bool = False
     celery: bool = False
+
+    @property
+    def tries_again(self) -> bool:
+        """Whether what has failed need not stay as it is."""
+        return self.retried or self.workflow.retries > 0
 
     @property
     def name(self) -> str:
@@ -71,6 +84,14 @@ def failing(execution: str, step: str, times: int) -> str:
 def always_failing(execution: str, step: str) -> None:
     effect(execution, step)
     raise ValueError("never")
+
+
+def failing_at_first(execution: str, step: str, retry: int) -> str:
+    """An effect that fails until the whole execution is tried again."""
+    effect(execution, step)
+    if retry == 0:
+        raise ConnectionError("not yet")
+    return "at last"
 
 
 @workflow(id="b_plain_steps")
@@ -322,6 +343,66 @@ async def with_heartbeat(ctx: WorkflowContext) -> str:
     return await ctx.step.run("after", effect, ctx.execution_id, "after", "kept")
 
 
+@workflow(id="b_whole_retries", retries=1)
+async def whole_retries(ctx: WorkflowContext) -> list[Any]:
+    id_, retry = ctx.execution_id, ctx.retry_count
+    await ctx.step.run("before", effect, id_, "before")
+    await ctx.step.uuid("unsaved")
+    found = await asyncio.gather(
+        ctx.step.invoke_and_wait("child", child),
+        ctx.step.run("try", failing_at_first, id_, "try", retry, max_retries=0),
+    )
+    return [*found, await ctx.step.run("after", effect, id_, "after", "parent")]
+
+
+@workflow(id="b_unsure_child")
+async def unsure_child(ctx: WorkflowContext) -> str:
+    id_ = ctx.execution_id
+    await ctx.step.run("before", effect, id_, "before")
+    return await ctx.step.run("try", failing_at_first, id_, "try", ctx.retry_count, max_retries=0)
+
+
+@workflow(id="b_retried_with_child", retries=1)
+async def retried_with_child(ctx: WorkflowContext) -> str:
+    return await ctx.step.invoke_and_wait("child", unsure_child)
+
+
+@workflow(id="b_retried")
+async def retried(ctx: WorkflowContext) -> list[str]:
+    id_ = ctx.execution_id
+    await ctx.step.run("before", effect, id_, "before")
+    try:
+        await ctx.step.run("caught", always_failing, id_, "caught", max_retries=0)
+    except StepExecutionError:
+        await ctx.step.run("instead", effect, id_, "instead")
+    found = await ctx.step.invoke_and_wait("child", unsure_child)
+    return [found, await ctx.step.run("after", effect, id_, "after", "parent")]
+
+
+@workflow(id="b_forked")
+async def forked(ctx: WorkflowContext) -> list[str]:
+    id_ = ctx.execution_id
+    await ctx.step.run("before", effect, id_, "before")
+    found = await ctx.step.invoke_and_wait("child", quick_child)
+    await ctx.step.wait_for("long", seconds=PARKS)
+    return [found, await ctx.step.run("after", effect, id_, "after", "parent")]
+
+
+@workflow(id="b_times_out")
+async def times_out(ctx: WorkflowContext) -> None:
+    try:
+        await ctx.step.invoke_and_wait("child", endless_child)
+    finally:
+        await ctx.step.run("clean", effect, ctx.execution_id, "clean")
+
+
+@workflow(id="b_pruned")
+async def pruned(ctx: WorkflowContext) -> str:
+    found = await ctx.step.invoke_and_wait("child", quick_child)
+    await ctx.step.invoke("start", quick_child)
+    return await ctx.step.run("after", effect, ctx.execution_id, "after", found)
+
+
 _CHILD = frozenset({"child"})
 SUBJECTS = {
     subject.name: subject
@@ -353,6 +434,13 @@ SUBJECTS = {
         Subject(with_heartbeat),
         Subject(invoke_and_wait, dies_before=True),
         Subject(family_cancelled, cancelled=True, ordered=False, racing=_CHILD, dies_before=True),
+        Subject(whole_retries, ordered=False),
+        Subject(retried_with_child),
+        Subject(retried, retried=True),
+        Subject(forked, forked_at="long"),
+        Subject(times_out, times_out=True, ordered=False, racing=_CHILD),
+        Subject(pruned, pruned=True),
+        Subject(whole_retries, ordered=False, celery=True),
         Subject(wait_parked, celery=True),
         Subject(invoke_and_wait, celery=True, horizon=0),
         Subject(fails, celery=True),

@@ -28,6 +28,8 @@ _KEPT = (
     "cancel_descends",
     "unannounced",
     "lease_token",
+    "retried",
+    "forked_from",
 )
 # They return without suspending, so that nothing depends on their order.
 _UNORDERED = {Kind.UUID, Kind.NOW, Kind.RANDOM, Kind.INVOKE}
@@ -55,8 +57,8 @@ def judge(subject: Subject, undisturbed: Scene, deaths: list[Scene], last: Scene
         yield from _differences("order of", _orders(undisturbed), _orders(last))
     yield from _ambiguous(last)
     for scene in deaths:
-        yield from _unsettled(scene, last)
-        yield from _repeated(scene, last)
+        yield from _unsettled(subject, scene, last)
+        yield from _repeated(subject, scene, last)
     yield from _effects(undisturbed, last, len(deaths))
 
 
@@ -115,12 +117,14 @@ def _ambiguous(scene: Scene) -> Iterator[str]:
     yield from (f"{times} checkpoints at {place}" for place, times in places.items() if times > 1)
 
 
-def _unsettled(death: Scene, last: Scene) -> Iterator[str]:
-    """What has settled never changes again."""
-    for key, row in death.tables.checkpoints.items():
+def _unsettled(subject: Subject, death: Scene, last: Scene) -> Iterator[str]:
+    """What has settled never changes again, but for what failed and is tried again."""
+    if subject.pruned:
+        return
+    for key, row in _settled(subject, death.tables.checkpoints).items():
         if last.tables.checkpoints.get(key) != row:
             yield f"checkpoint {key} changed after the death"
-    for id_, row in death.tables.executions.items():
+    for id_, row in _settled(subject, death.tables.executions).items():
         if (
             row["status"] in ENDED
             and last.tables.executions[id_]["finished_at"] != row["finished_at"]
@@ -128,10 +132,17 @@ def _unsettled(death: Scene, last: Scene) -> Iterator[str]:
             yield f"execution {id_} ended again after the death"
 
 
-def _repeated(death: Scene, last: Scene) -> Iterator[str]:
+def _settled(subject: Subject, rows: dict[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
+    if not subject.tries_again:
+        return rows
+    return {key: row for key, row in rows.items() if row["failure"] is None}
+
+
+def _repeated(subject: Subject, death: Scene, last: Scene) -> Iterator[str]:
     """A step with a checkpoint never runs again."""
+    done = _settled(subject, death.tables.checkpoints)
     for entry in last.effects[len(death.effects) :]:
-        if (entry.execution, entry.step) in death.tables.checkpoints and entry.phase == "begin":
+        if (entry.execution, entry.step) in done and entry.phase == "begin":
             yield f"step {entry.step!r} ran again although its checkpoint was there"
 
 

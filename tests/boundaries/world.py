@@ -6,14 +6,17 @@ redelivers nothing. So what goes on after a death goes on from the store alone.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from polos.client.direct import DirectClient
 from polos.codec import encode_payload
 from polos.definition.registry import registry
+from polos.engine import ending
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Runner
@@ -21,10 +24,13 @@ from polos.engine.sweeper import Sweeper
 from polos.errors import StoreUnavailable
 from polos.model.ports import StartRequest
 from polos.model.records import SECOND, Hint, WorkerReport
+from polos.model.retry import RetryPolicy
 from polos.model.settings import Settings
 from polos.model.states import Status
 from polos.store.database import Database
+from polos.store.forking import Fork
 from polos.store.sql_store import SqlStore
+from tests.acceptance.ledger import VARIABLE, Ledger
 from tests.boundaries import corpus
 from tests.boundaries.corpus import Subject
 from tests.boundaries.outside import Outside, is_busy, is_quiet
@@ -106,6 +112,7 @@ class World:
         self._boundaries = boundaries
         self._owner = this_process("w1")
         corpus.heartbeat = self._heartbeat
+        ending.PAUSES = RetryPolicy(base_delay=corpus.PARKS)
         self._connect()
         self.sweeper = Sweeper(lambda: self.store, self.dispatcher, self.settings, self._report)
 
@@ -119,7 +126,7 @@ class World:
         """Start the subject as its client does, again too where it can't know that it has."""
         key = self.subject.idempotency_key
         known = [row.id for row in self._outside.executions()]
-        if ROOT in known and key is None:
+        if (ROOT in known and key is None) or self._was_pruned(known):
             return
         request = StartRequest(
             self.subject.workflow.id,
@@ -130,22 +137,61 @@ class World:
         started = self.client.start(request)
         assert started.id == ROOT, "an idempotency key started two executions"
 
+    def _was_pruned(self, known: list[str]) -> bool:
+        ran = bool(Ledger(Path(os.environ[VARIABLE])).runs(ROOT))
+        return self.subject.pruned and ran and not known
+
     def finish(self) -> None:
         """Go on until all is quiet."""
         deadline = time.monotonic() + _DEADLINE
-        while not is_quiet(rows := self._outside.executions(), ROOT):
+        while self._is_to_go_on(rows := self._outside.executions()):
             if time.monotonic() > deadline:
                 raise Stuck([(row.id, row.status) for row in rows])
             self._go_on(rows)
 
+    def _is_to_go_on(self, rows: list[Any]) -> bool:
+        return bool(rows) and (not is_quiet(rows, ROOT) or self._has_epilogue(rows))
+
+    def _has_epilogue(self, rows: list[Any]) -> bool:
+        """Whether somebody does something yet with what has ended."""
+        [root] = [row for row in rows if row.id == ROOT]
+        if self.subject.retried:
+            return bool(root.status == Status.FAILED.value)
+        return self.subject.pruned or self._is_to_be_forked(rows)
+
+    def _is_to_be_forked(self, rows: list[Any]) -> bool:
+        return self.subject.forked_at is not None and all(row.forked_from is None for row in rows)
+
+    def _epilogue(self) -> None:
+        if self.subject.retried:
+            self._act(lambda: self.client.retry(ROOT))
+        elif self.subject.pruned:
+            self._act(lambda: self.store.prune(0, 10))
+        else:
+            self._act(self._fork)
+
+    def _act(self, act: Callable[[], Any]) -> None:
+        with suppress(StoreUnavailable):
+            act()
+
+    def _fork(self) -> None:
+        forked = self.store.fork(Fork(ROOT, OTHER, self.subject.forked_at))
+        self.dispatcher.dispatch([Hint(forked.id, forked.workflow_id)])
+
     def _go_on(self, rows: list[Any]) -> None:
+        if is_quiet(rows, ROOT):
+            self._epilogue()
+            return
         hint = self.broker.take()
         if hint is not None:
             self._deliver(hint)
             return
         if self.subject.cancelled and self._is_to_be_cancelled(rows):
-            with suppress(StoreUnavailable):
-                self.client.cancel(ROOT)
+            self._act(lambda: self.client.cancel(ROOT))
+            return
+        if self.subject.times_out and self._is_to_be_cancelled(rows):
+            self._outside.let_deadline_pass(ROOT)
+            self._sweep()
             return
         hinted = self.broker.dues()
         lost = [row for row in rows if is_busy(row) and row.id not in hinted]

@@ -20,6 +20,7 @@ from polos.model.outcome import Parked
 from polos.model.records import Checkpoint, Execution, ExecutionId, Hint, NewExecution
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
+from tests.support.sending import FakeSender
 
 
 class Hints:
@@ -51,12 +52,19 @@ class Engine:
         self.settings = Settings.load(database_url=url, auto_migrate=True, **settings)
         self.store = SqlStore.open(self.settings)
         self.hints = Hints()
+        self.sender = FakeSender()
         self.registry = Registry()
         self.keeper = Keeper(self.store, self.settings.lease_seconds)
         self.told_to_stop = False
         self.company = Company(stopping=lambda: self.told_to_stop)
         self.runner = Runner(
-            self.store, self.hints, self.registry, self.settings, self.keeper, self.company
+            self.store,
+            self.hints,
+            self.registry,
+            self.settings,
+            self.keeper,
+            self.company,
+            sender=self.sender,
         )
 
     def add(self, *workflows: Workflow[Any, Any]) -> None:

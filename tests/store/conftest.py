@@ -11,6 +11,8 @@ from polos.store.database import Database
 from polos.store.migrate import upgrade
 from polos.store.schema import metadata
 from polos.store.sql_store import SqlStore
+from tests.support.mariadb import MariaServer
+from tests.support.pgbouncer import PgBouncer
 from tests.support.servers import PostgresServer
 
 
@@ -25,11 +27,37 @@ def _postgres_database(_postgres: PostgresServer) -> Iterator[Database]:
         yield from _opened(url)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def _mariadb_database(_mariadb: MariaServer) -> Iterator[Database]:
+    with _mariadb.start().fresh_database("store") as url:
+        yield from _opened(url)
+
+
+@pytest.fixture(scope="session")
+def _pooled_database(_pgbouncer: PgBouncer) -> Iterator[Database]:
+    with _pgbouncer.start().fresh_database("pooled") as url:
+        yield from _opened(url)
+
+
+_DATABASES = {
+    "sqlite": "sqlite_database",
+    "postgresql": "postgres_database",
+    "mariadb": "mariadb_database",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """On each kind of database; modules marked ``pooled`` also through PgBouncer."""
+    if "database" in metafunc.fixturenames:
+        pooled = metafunc.definition.get_closest_marker("pooled")
+        kinds = [*_DATABASES, *(["pgbouncer"] if pooled else [])]
+        metafunc.parametrize("database", kinds, indirect=True)
+
+
+@pytest.fixture
 def database(request: pytest.FixtureRequest) -> Database:
     """The same database for all tests of a run, once of each kind."""
-    fixtures = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}
-    return request.getfixturevalue(fixtures[request.param])
+    return request.getfixturevalue(_DATABASES.get(request.param, "pooled_database"))
 
 
 @pytest.fixture
@@ -42,6 +70,18 @@ def sqlite_database(_sqlite_database: Database) -> Database:
 def postgres_database(postgres_server: PostgresServer, _postgres_database: Database) -> Database:
     """The same for a test that is about PostgreSQL only."""
     return _emptied(_postgres_database)
+
+
+@pytest.fixture
+def mariadb_database(mariadb_server: MariaServer, _mariadb_database: Database) -> Database:
+    """The same for a test that is about MariaDB only."""
+    return _emptied(_mariadb_database)
+
+
+@pytest.fixture
+def pooled_database(pgbouncer: PgBouncer, _pooled_database: Database) -> Database:
+    """The same for a test that is about PgBouncer only."""
+    return _emptied(_pooled_database)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from polos.model.outcome import Parked
 from polos.model.records import (
@@ -29,6 +30,8 @@ from polos.store.sql_store import SqlStore
 OWNER = Owner("boot", "namespace", 41, 7, "worker@a")
 OTHER = Owner("boot", "namespace", 42, 8, "worker@b")
 FAILURE = Failure("no luck", "builtins.ValueError", "pay", 3, "Traceback …")
+# What contradicts itself; drivers of MySQL call some of it operational.
+REFUSED = (IntegrityError, OperationalError)
 FAR = 4_000_000_000_000_000
 
 # What the columns of an execution in each state must have, for the database to take it.

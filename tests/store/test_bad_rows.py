@@ -87,6 +87,6 @@ def test_hints_fetch_no_payloads(store: SqlStore) -> None:
         store.redispatch(10)
         store.wake_due(10)
         store.send_ahead(10)
-    assert len(sent) == 3
+    assert len(sent) >= 3
     for sql, _ in sent:
         assert "payload" not in sql

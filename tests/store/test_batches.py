@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
 from polos.errors import ExecutionExists
 from polos.model.records import ExecutionId, NewExecution
@@ -17,8 +16,10 @@ from polos.store.database import Database
 from polos.store.schema import executions
 from polos.store.sql_store import SqlStore
 from tests.boundaries.traps import Boundaries, Fate, Side, Trap
-from tests.store.scenes import new
+from tests.store.scenes import REFUSED, new
 from tests.support.statements import statements
+
+pytestmark = pytest.mark.pooled
 
 FULL = {
     "payload": b"\0\xff payload",
@@ -85,7 +86,7 @@ def test_nothing_is_written_where_one_cannot_be(
 ) -> None:
     monkeypatch.setattr(batches, "_MOST_ROWS", 2)
     news = [fresh() for _ in range(4)] + [fresh(workflow_id=None)]
-    with pytest.raises(IntegrityError):
+    with pytest.raises(REFUSED):
         store.start_many(news)
     assert not all_rows(store.database)
 
@@ -141,4 +142,6 @@ def test_a_thousand_take_one_transaction_of_few_statements(store: SqlStore) -> N
     with statements(store.database) as sent:
         store.start_many([fresh() for _ in range(1000)])
     texts = [text for text, _ in sent if text not in ("BEGIN", "BEGIN IMMEDIATE")]
-    assert [text.split()[0] for text in texts] == ["SELECT", "INSERT"]
+    # MariaDB doesn't tell which rows of an insert were there already.
+    more = ["SELECT"] if store.database.dialect == "mariadb" else []
+    assert [text.split()[0] for text in texts] == ["SELECT", "INSERT", *more]

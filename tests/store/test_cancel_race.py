@@ -17,6 +17,8 @@ from polos.store.sql_store import SqlStore
 from tests.store.scenes import OWNER, family, keys, parked, row
 from tests.store.threads import Background, errors, held, race
 
+pytestmark = pytest.mark.pooled
+
 
 @pytest.fixture
 def conflicts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:

@@ -30,6 +30,8 @@ from tests.store.scenes import (
 )
 from tests.support.statements import statements
 
+pytestmark = pytest.mark.pooled
+
 ENDS: dict[Status, Outcome] = {
     Status.COMPLETED: Completed(b"\x00result"),
     Status.FAILED: Failed(FAILURE),

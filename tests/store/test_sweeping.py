@@ -214,12 +214,13 @@ def test_the_oldest_are_sent_first(store: SqlStore) -> None:
 
 
 def test_each_sweep_is_one_statement(store: SqlStore) -> None:
+    """Or one transaction of few: it begins, chooses, locks, writes and reads."""
     sleeping(store, 10)
     let_pass(store, 20)
     for duty in (store.wake_due, store.send_ahead, store.redispatch):
         with statements(store.database) as sent:
             duty(10)
-        assert len(sent) == 1
+        assert len(sent) == (5 if store.database.dialect == "mariadb" else 1)
 
 
 def test_a_limit_holds_whatever_plan_the_database_makes(postgres_store: SqlStore) -> None:

@@ -19,6 +19,8 @@ from polos.store.sql_store import SqlStore
 from tests.store.scenes import child_of, claim, family, keys, parked, row, running
 from tests.store.threads import Background, errors, held, race
 
+pytestmark = pytest.mark.pooled
+
 FOR_CHILD = Wait("kid", Kind.CHILD, target_id="child")
 
 

@@ -30,6 +30,8 @@ from tests.store.scenes import (
 )
 from tests.store.threads import Background, errors, held, race
 
+pytestmark = pytest.mark.pooled
+
 
 def take_over(store: SqlStore) -> list[str]:
     """Reclaim what is lost and claim it again; the checkpoints that the new owner starts from."""

@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from sqlalchemy import Engine, text
 
+from polos.store.columns import MYSQL
 from polos.store.database import Database
 from tests.support.processes import until
 from tests.support.statements import listen
@@ -22,6 +23,7 @@ _BLOCKED = text(
     "SELECT count(*) FROM pg_stat_activity "
     "WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
+_BLOCKED_IN_INNODB = text("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
 
 
 class Background(Generic[T]):
@@ -66,6 +68,8 @@ class Background(Generic[T]):
         if self._database.dialect == "sqlite":
             # No view shows it: it has sent its first statement, and somebody has the file's lock.
             return self._asked.is_set()
+        if self._database.dialect in MYSQL:
+            return int(self._database.run(_BLOCKED_IN_INNODB)[0][1]) > 0
         return self._database.run(_BLOCKED)[0][0] > 0
 
     def _run(self) -> None:

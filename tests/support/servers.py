@@ -30,7 +30,7 @@ from tests.support.processes import Program, run_as
 
 HOST = "127.0.0.1"
 # Root must not run PostgreSQL; this account is on every system.
-_UNPRIVILEGED = "nobody"
+UNPRIVILEGED = "nobody"
 
 
 def free_port() -> int:
@@ -202,7 +202,7 @@ class PostgresServer(Server):
         settings: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(port)
-        self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
+        self._user = UNPRIVILEGED if os.geteuid() == 0 else None
         self._data = self.folder / "data"
         self._binaries: Path | None = None
         self._settings = {

@@ -163,6 +163,8 @@ async def steps(ctx: WorkflowContext, order: Order, gateway: Gateway) -> None:
     assert_type(await ctx.step.uuid("uuid"), str)
     assert_type(await ctx.step.random("random"), float)
     assert_type(await ctx.step.now("now"), int)
+    assert_type(await ctx.step.task("task", order), Any)
+    assert_type(await ctx.step.task("limited", order, timeout=60, resend_after=1.5), Any)
 
 
 def tasks(order: Order) -> None:
@@ -197,6 +199,7 @@ def sync_steps(ctx: SyncWorkflowContext, order: Order) -> None:
     assert_type(ctx.step.uuid("uuid"), str)
     assert_type(ctx.step.random("random"), float)
     assert_type(ctx.step.now("now"), int)
+    assert_type(ctx.step.task("task", order, timeout=60), Any)
     assert_type(ctx.step.invoke_and_wait("child", with_payload, order), Receipt)
     assert_type(ctx.step.invoke_and_wait("by id", "some_id"), Any)
     assert_type(ctx.step.invoke("handle", plain, order), ExecutionHandle[Receipt])

@@ -88,6 +88,7 @@ async def steps(ctx: WorkflowContext) -> None:
     await ctx.step.run("retry_on", fetch, "u", retry_on=OSError("x"))  # wrong
     await ctx.step.wait_for("pause", months=1)  # wrong
     await ctx.step.wait_until("opening", 5)  # wrong
+    await ctx.step.task("task", order_workflow, timeout="60")  # wrong
     await ctx.step.invoke_and_wait("child", order_workflow, Parcel(weight=1))  # wrong
     await ctx.step.invoke_and_wait("undecorated", fetch, {"id": "a"})  # wrong
     count: int = await ctx.step.invoke_and_wait("result", order_workflow, Order(id="a"))  # wrong

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from polos.definition.steps import Steps
 from polos.definition.sync_steps import SyncSteps
 from polos.errors import ExecutionNotFound
-from polos.model.ports import ChildRequest, StartRequest
+from polos.model.ports import ChildRequest, StartRequest, TaskRequest
 from polos.model.records import Execution, ExecutionId, Failure, Kind, Micros, StepRequest
 from polos.model.states import Status
 
@@ -28,6 +28,7 @@ class FakeEffects:
         self.steps: list[StepRequest] = []
         self.waits: dict[str, Micros] = {}
         self.children: list[ChildRequest] = []
+        self.tasks: list[TaskRequest] = []
         self.child_result: Any = None
 
     def record(self, key: str, kind: Kind, make: Callable[[], Any]) -> Any:
@@ -66,6 +67,10 @@ class FakeEffects:
 
     async def invoke_and_wait(self, request: ChildRequest) -> Any:
         self.children.append(request)
+        return self.child_result
+
+    async def task(self, request: TaskRequest) -> Any:
+        self.tasks.append(request)
         return self.child_result
 
     def steps_for(self, execution_id: str = "e1") -> Steps:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
-from sqlalchemy.dialects import mysql
+
+from polos.store.columns import Blob, Key, LongText, exact
+from polos.store.migrations.additions import add_index, add_table
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
-
-_BINARY = mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
-KEY = sa.String(255).with_variant(_BINARY, "mysql", "mariadb")
-BLOB = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 
 
 def upgrade() -> None:
@@ -27,30 +24,30 @@ def upgrade() -> None:
 
 
 def _executions() -> None:
-    op.create_table(
+    add_table(
         "polos_executions",
-        sa.Column("id", KEY, nullable=False),
-        sa.Column("project_id", KEY, nullable=False),
-        sa.Column("workflow_id", KEY, nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("payload", BLOB, nullable=False),
-        sa.Column("result", BLOB, nullable=True),
-        sa.Column("failure", BLOB, nullable=True),
-        sa.Column("queue", KEY, nullable=True),
+        sa.Column("id", Key, nullable=False),
+        sa.Column("project_id", Key, nullable=False),
+        sa.Column("workflow_id", Key, nullable=False),
+        sa.Column("status", exact(16), nullable=False),
+        sa.Column("payload", Blob, nullable=False),
+        sa.Column("result", Blob, nullable=True),
+        sa.Column("failure", Blob, nullable=True),
+        sa.Column("queue", Key, nullable=True),
         sa.Column("priority", sa.Integer(), nullable=True),
-        sa.Column("session_id", KEY, nullable=True),
-        sa.Column("user_id", KEY, nullable=True),
-        sa.Column("deployment_id", KEY, nullable=True),
-        sa.Column("concurrency_key", KEY, nullable=True),
-        sa.Column("idempotency_key", KEY, nullable=True),
-        sa.Column("initial_state", BLOB, nullable=True),
-        sa.Column("parent_execution_id", KEY, nullable=True),
-        sa.Column("parent_step_key", KEY, nullable=True),
+        sa.Column("session_id", Key, nullable=True),
+        sa.Column("user_id", Key, nullable=True),
+        sa.Column("deployment_id", Key, nullable=True),
+        sa.Column("concurrency_key", Key, nullable=True),
+        sa.Column("idempotency_key", Key, nullable=True),
+        sa.Column("initial_state", Blob, nullable=True),
+        sa.Column("parent_execution_id", Key, nullable=True),
+        sa.Column("parent_step_key", Key, nullable=True),
         sa.Column("parent_waits", sa.Boolean(), server_default=sa.false(), nullable=False),
-        sa.Column("root_execution_id", KEY, nullable=True),
-        sa.Column("root_workflow_id", KEY, nullable=True),
+        sa.Column("root_execution_id", Key, nullable=True),
+        sa.Column("root_workflow_id", Key, nullable=True),
         sa.Column("deadline_at", sa.BigInteger(), nullable=True),
-        sa.Column("celery_options", BLOB, nullable=True),
+        sa.Column("celery_options", Blob, nullable=True),
         sa.Column("known_to_celery", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("unannounced", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("claims", sa.Integer(), server_default="0", nullable=False),
@@ -65,9 +62,9 @@ def _executions() -> None:
         sa.Column("wake_at", sa.BigInteger(), nullable=True),
         sa.Column("dispatch_at", sa.BigInteger(), nullable=True),
         sa.Column("dispatches", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("lease_token", KEY, nullable=True),
-        sa.Column("lease_owner", KEY, nullable=True),
-        sa.Column("lease_worker", KEY, nullable=True),
+        sa.Column("lease_token", Key, nullable=True),
+        sa.Column("lease_owner", Key, nullable=True),
+        sa.Column("lease_worker", Key, nullable=True),
         sa.Column("lease_expires_at", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "(status = 'completed' AND result IS NOT NULL) OR (status <> 'completed' AND result IS NULL)",
@@ -94,95 +91,73 @@ def _executions() -> None:
 
 
 def _executions_indexes() -> None:
-    op.create_index(
-        "polos_ix_descends",
-        "polos_executions",
-        ["cancel_descends"],
-        unique=False,
-        postgresql_where=sa.text("cancel_descends"),
-        sqlite_where=sa.text("cancel_descends"),
+    add_index("polos_ix_descends", "polos_executions", ["cancel_descends"], "cancel_descends")
+    add_index("polos_ix_dispatch", "polos_executions", ["dispatch_at"], "dispatch_at IS NOT NULL")
+    add_index(
+        "polos_ix_lease", "polos_executions", ["lease_expires_at"], "lease_expires_at IS NOT NULL"
     )
-    op.create_index(
-        "polos_ix_dispatch",
-        "polos_executions",
-        ["dispatch_at"],
-        unique=False,
-        postgresql_where=sa.text("dispatch_at IS NOT NULL"),
-        sqlite_where=sa.text("dispatch_at IS NOT NULL"),
-    )
-    op.create_index(
-        "polos_ix_lease",
-        "polos_executions",
-        ["lease_expires_at"],
-        unique=False,
-        postgresql_where=sa.text("lease_expires_at IS NOT NULL"),
-        sqlite_where=sa.text("lease_expires_at IS NOT NULL"),
-    )
-    op.create_index(
+    add_index(
         "polos_ix_parent",
         "polos_executions",
         ["parent_execution_id"],
-        unique=False,
-        postgresql_where=sa.text("parent_execution_id IS NOT NULL"),
-        sqlite_where=sa.text("parent_execution_id IS NOT NULL"),
+        "parent_execution_id IS NOT NULL",
     )
-    op.create_index(
+    add_index(
         "polos_ux_idempotency",
         "polos_executions",
         ["project_id", "workflow_id", "idempotency_key"],
+        "idempotency_key IS NOT NULL",
         unique=True,
-        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
-        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
     )
 
 
 def _leaders() -> None:
-    op.create_table(
+    add_table(
         "polos_leaders",
-        sa.Column("project_id", KEY, nullable=False),
-        sa.Column("duty", KEY, nullable=False),
-        sa.Column("holder", KEY, nullable=False),
+        sa.Column("project_id", Key, nullable=False),
+        sa.Column("duty", Key, nullable=False),
+        sa.Column("holder", Key, nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project_id", "duty"),
     )
 
 
 def _workers() -> None:
-    op.create_table(
+    add_table(
         "polos_workers",
-        sa.Column("project_id", KEY, nullable=False),
-        sa.Column("name", KEY, nullable=False),
-        sa.Column("owner", KEY, nullable=False),
+        sa.Column("project_id", Key, nullable=False),
+        sa.Column("name", Key, nullable=False),
+        sa.Column("owner", Key, nullable=False),
         sa.Column("slots", sa.Integer(), nullable=False),
         sa.Column("idle", sa.Integer(), nullable=False),
-        sa.Column("queues", sa.Text(), nullable=False),
-        sa.Column("workflows", sa.Text(), nullable=False),
-        sa.Column("broker", KEY, nullable=False),
+        sa.Column("queues", LongText, nullable=False),
+        sa.Column("workflows", LongText, nullable=False),
+        sa.Column("broker", Key, nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project_id", "name"),
     )
 
 
 def _workflows() -> None:
-    op.create_table(
+    add_table(
         "polos_workflows",
-        sa.Column("project_id", KEY, nullable=False),
-        sa.Column("id", KEY, nullable=False),
+        sa.Column("project_id", Key, nullable=False),
+        sa.Column("id", Key, nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project_id", "id"),
     )
 
 
 def _checkpoints() -> None:
-    op.create_table(
+    add_table(
         "polos_checkpoints",
-        sa.Column("execution_id", KEY, nullable=False),
-        sa.Column("step_key", KEY, nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("execution_id", Key, nullable=False),
+        sa.Column("step_key", Key, nullable=False),
+        sa.Column("kind", exact(32), nullable=False),
         sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("value", BLOB, nullable=True),
-        sa.Column("failure", BLOB, nullable=True),
+        sa.Column("value", Blob, nullable=True),
+        sa.Column("failure", Blob, nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -193,15 +168,15 @@ def _checkpoints() -> None:
 
 
 def _waits() -> None:
-    op.create_table(
+    add_table(
         "polos_waits",
-        sa.Column("execution_id", KEY, nullable=False),
-        sa.Column("step_key", KEY, nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("execution_id", Key, nullable=False),
+        sa.Column("step_key", Key, nullable=False),
+        sa.Column("kind", exact(32), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
-        sa.Column("target_id", KEY, nullable=True),
+        sa.Column("target_id", Key, nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("failure", BLOB, nullable=True),
+        sa.Column("failure", Blob, nullable=True),
         sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("due_at IS NOT NULL OR target_id IS NOT NULL", name="polos_ck_wait"),
         sa.ForeignKeyConstraint(["execution_id"], ["polos_executions.id"], ondelete="CASCADE"),

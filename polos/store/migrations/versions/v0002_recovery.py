@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
+
+from polos.store.columns import LongText
+from polos.store.migrations.additions import add_column, add_index, is_mysql
 
 revision = "0002"
 down_revision = "0001"
@@ -12,15 +14,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column(
+    add_column(
         "polos_executions",
         sa.Column("lease_accountable", sa.Boolean(), server_default=sa.true(), nullable=False),
     )
-    op.add_column("polos_executions", sa.Column("lease_steps", sa.Text(), nullable=True))
-    op.create_index(
-        "polos_ix_wake",
-        "polos_executions",
-        ["dispatch_at"],
-        postgresql_where=sa.text("wake_at IS NOT NULL"),
-        sqlite_where=sa.text("wake_at IS NOT NULL"),
-    )
+    add_column("polos_executions", sa.Column("lease_steps", LongText, nullable=True))
+    if is_mysql():
+        add_index("polos_ix_waiting", "polos_executions", ["status", "dispatch_at"])
+    else:
+        add_index("polos_ix_wake", "polos_executions", ["dispatch_at"], "wake_at IS NOT NULL")

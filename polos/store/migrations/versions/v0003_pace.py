@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
+
+from polos.store.migrations.additions import add_column
 
 revision = "0003"
 down_revision = "0002"
@@ -12,4 +13,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("polos_executions", sa.Column("wake_after", sa.BigInteger(), nullable=True))
+    add_column("polos_executions", sa.Column("wake_after", sa.BigInteger(), nullable=True))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
-from sqlalchemy.dialects import mysql
+
+from polos.store.columns import Key
+from polos.store.migrations.additions import add_column
 
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_BINARY = mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
-KEY = sa.String(255).with_variant(_BINARY, "mysql", "mariadb")
-
 
 def upgrade() -> None:
-    op.add_column("polos_executions", sa.Column("listener", KEY, nullable=True))
+    add_column("polos_executions", sa.Column("listener", Key, nullable=True))

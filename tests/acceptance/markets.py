@@ -16,7 +16,7 @@ from tests.acceptance.stacks import Stack, Workers
 from tests.support.processes import Program, until
 
 
-class Shop:
+class Market:
     """The project as a program has it that sends its tasks.
 
     Attributes:
@@ -29,31 +29,31 @@ class Shop:
         self.ledger: Ledger = stack.ledger
         self.backend = backend or stack.broker
         self._workers = workers
-        self.app = Celery("shop", set_as_current=False, broker=stack.broker, backend=self.backend)
-        self.app.conf.task_default_queue = "shop"
+        self.app = Celery("market", set_as_current=False, broker=stack.broker, backend=self.backend)
+        self.app.conf.task_default_queue = "market"
         self.app.conf.polos_auto_migrate = True
         self.polos = Polos(self.app, stack.database)
 
     @property
     def _env(self) -> dict[str, str | None]:
         return {
-            "SHOP_BROKER": self.stack.broker,
-            "SHOP_BACKEND": self.backend,
-            "SHOP_DATABASE": self.stack.database,
+            "MARKET_BROKER": self.stack.broker,
+            "MARKET_BACKEND": self.backend,
+            "MARKET_DATABASE": self.stack.database,
             "CELERY_RESULT_BACKEND": None,
             "POLOS_BROKER_URL": None,
             "POLOS_DATABASE_URL": None,
         }
 
     def worker(
-        self, name: str = "shop", *, slots: int = 2, ready: bool = True, **env: str
+        self, name: str = "market", *, slots: int = 2, ready: bool = True, **env: str
     ) -> Program:
         """Start a worker."""
         made = self._workers(
             "prefork",
             slots,
             name,
-            app="tests.acceptance.shop",
+            app="tests.acceptance.market",
             env={**self._env, **env},
             ready=False,
         )
@@ -63,14 +63,20 @@ class Shop:
 
     def program(self, *args: str) -> Program:
         """Another program of Celery's for the project, such as beat."""
-        command = [sys.executable, "-m", "celery", "-A", "tests.acceptance.shop", *args]
+        command = [sys.executable, "-m", "celery", "-A", "tests.acceptance.market", *args]
         log = self.stack.folder / f"{args[0]}.log"
         env = {**self.stack.env, **self._env}
         return Program(command, log=log, name=args[0], cwd=self.stack.folder, env=env)
 
     def task(self, name: str, *args: Any, **options: Any) -> Any:
         """A signature of one of its tasks."""
-        return self.app.signature(f"shop.{name}", args, **options)
+        return self.app.signature(f"market.{name}", args, **options)
+
+    def stranger(self) -> Celery:
+        """A program without Polos."""
+        return Celery(
+            "stranger", set_as_current=False, broker=self.stack.broker, backend=self.backend
+        )
 
     def status(self, execution_id: str) -> str:
         """What the store says."""
@@ -92,8 +98,8 @@ class Shop:
 
 
 @contextmanager
-def open_shop(stack: Stack, workers: Workers, backend: str = "") -> Iterator[Shop]:
+def open_market(stack: Stack, workers: Workers, backend: str = "") -> Iterator[Market]:
     """The project on a stack."""
-    made = Shop(stack, workers, backend)
+    made = Market(stack, workers, backend)
     yield made
     made.close()

@@ -1,0 +1,1 @@
+"""The app that takes orders and fulfils them."""

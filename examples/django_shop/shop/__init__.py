@@ -1,0 +1,5 @@
+"""The project; its Celery app is there wherever Django is."""
+
+from shop.celery import app as celery_app
+
+__all__ = ["celery_app"]

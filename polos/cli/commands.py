@@ -1,0 +1,58 @@
+"""The two groups of commands: ``polos``, and ``celery -A proj polos``.
+
+Every start of ``celery`` imports this module: it must stay light. The commands themselves are
+imported when they are run.
+"""
+
+from __future__ import annotations
+
+import click
+
+from polos.cli.choice import Choice, choose
+from polos.cli.lazy import Lazy, LazyGroup
+
+_VERBS = "polos.cli.verbs"
+COMMANDS = {
+    "list": Lazy(f"{_VERBS}.listing:list_", "Executions, newest first."),
+    "show": Lazy(f"{_VERBS}.show:show", "One execution: its steps, times, errors and children."),
+    "start": Lazy(f"{_VERBS}.starting:start", "Start a workflow."),
+    "invoke": Lazy(f"{_VERBS}.starting:start", "The same as start."),
+    "result": Lazy(f"{_VERBS}.starting:result", "Wait for an execution and print its result."),
+    "cancel": Lazy(f"{_VERBS}.changing:cancel", "Cancel executions and their children."),
+    "retry": Lazy(f"{_VERBS}.changing:retry", "Go on with a failed execution where it failed."),
+    "fork": Lazy(f"{_VERBS}.changing:fork", "Start a copy of an execution from one of its steps."),
+    "logs": Lazy(f"{_VERBS}.following:logs", "What has happened in an execution; -f follows it."),
+    "status": Lazy(f"{_VERBS}.overview:status", "Workers, queues, and what waits for them."),
+    "workflow": Lazy(f"{_VERBS}.flows:workflow", "The workflows: list, describe."),
+    "doctor": Lazy(f"{_VERBS}.diagnosis:doctor", "Look for what is wrong, and say what to change."),
+    "migrate": Lazy(f"{_VERBS}.keeping:migrate", "Bring the database's schema up to date."),
+    "prune": Lazy(f"{_VERBS}.keeping:prune", "Delete executions that ended long ago."),
+    "completion": Lazy(f"{_VERBS}.completing:completion", "What makes a shell complete commands."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, name="polos")
+@click.pass_context
+def polos(context: click.Context) -> None:
+    """Durable workflows: start them, look at them, steer them."""
+    given = context.obj
+    choose(
+        context,
+        Choice(app=getattr(given, "app", None), no_color=bool(getattr(given, "no_color", False))),
+    )
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, name="polos")
+@click.option(
+    "-A",
+    "--app",
+    metavar="APP",
+    help="The Celery app whose Polos is meant, as 'celery -A' takes it. Without it, POLOS_* in "
+    "the environment say where broker and database are.",
+)
+@click.option("-C", "--no-color", is_flag=True, help="No colours.")
+@click.version_option(package_name="polos")
+@click.pass_context
+def main(context: click.Context, app: str | None, no_color: bool) -> None:
+    """Durable workflows on Celery: start them, look at them, steer them."""
+    choose(context, Choice(app_name=app, no_color=no_color))

@@ -1,0 +1,1 @@
+"""Facts about a deployment, and what is to be said about them."""

@@ -1,0 +1,118 @@
+"""What a command works on: the Polos of a Celery app, or that of the environment."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from celery import Celery
+from celery.app.utils import find_app
+
+from polos.binding.bound import Bound
+from polos.cli.choice import choice_of
+from polos.cli.exits import Code, Stopped
+from polos.model.settings import Settings
+from polos.store.sql_store import SqlStore
+from polos.worker.client import PolosClient
+
+_UNBOUND = """\
+the Celery app {name!r} has no Polos. Bind one where the app is made:
+
+    from polos import Polos
+    app.conf.polos_database_url = "postgresql+psycopg://user:password@host/name"
+    polos = Polos(app)
+
+With another app in mind, name it: celery -A proj polos …, or polos -A proj …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A client, with the app and the settings that it uses.
+
+    Attributes:
+        chosen: whether somebody named an app; else the environment says where all is.
+    """
+
+    client: PolosClient
+    chosen: bool
+
+    @property
+    def bound(self) -> Bound:
+        """The app and the store."""
+        return self.client.bound
+
+    @property
+    def app(self) -> Celery:
+        """The Celery app."""
+        return self.bound.app
+
+    @property
+    def settings(self) -> Settings:
+        """Those of Polos."""
+        return self.client.settings
+
+    @property
+    def store(self) -> SqlStore:
+        """The store, opened now."""
+        return self.bound.store
+
+
+def target_of(context: click.Context, *, code: bool = False) -> Target:
+    """The target that was chosen in front of the command's name.
+
+    Args:
+        context: of the command.
+        code: whether the code of the workflows is needed, and so is to be imported.
+
+    Raises:
+        Stopped: the app can't be imported, or Polos is not bound to it.
+    """
+    choice = choice_of(context)
+    app = choice.app if choice.app is not None else _found(choice.app_name)
+    if app is None:
+        return _of_environment(code)
+    if code:
+        app.loader.import_default_modules()
+    bound = getattr(app, "polos", None)
+    if not isinstance(bound, Bound):
+        raise Stopped(_UNBOUND.format(name=app.main or "default"), Code.USAGE)
+    return Target(PolosClient(settings=bound.settings, bound=bound), chosen=True)
+
+
+def settings_of(context: click.Context) -> Settings:
+    """The settings of the target, without anything opened."""
+    return target_of(context).settings
+
+
+def _of_environment(code: bool) -> Target:
+    if code:
+        # The app that 'celery -A polos.celery_app' means, with the code that POLOS_WORKFLOWS names.
+        root: Any = importlib.import_module("polos.celery_app")
+        return Target(PolosClient(settings=root.settings, bound=root.polos), chosen=False)
+    return Target(PolosClient(), chosen=False)
+
+
+def _found(name: str | None) -> Celery | None:
+    if name is None:
+        return None
+    try:
+        return find_app(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name.partition(".")[0]):
+            raise _broken(name) from error
+        raise Stopped(
+            f"the module {name!r} that -A names can't be found from here; start in the folder "
+            "that holds it, or set PYTHONPATH",
+            Code.USAGE,
+        ) from error
+    except AttributeError as error:
+        raise Stopped(f"-A {name}: {error}", Code.USAGE) from error
+    except Exception as error:  # of the user's module; any error is possible
+        raise _broken(name) from error
+
+
+def _broken(name: str) -> Stopped:
+    return Stopped(f"-A {name} can't be imported:\n{traceback.format_exc()}", Code.USAGE)

@@ -1,0 +1,92 @@
+"""``cancel``, ``retry`` and ``fork``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from polos.cli import completions
+from polos.cli.choice import wants_json
+from polos.cli.exits import Code, Stopped, complain
+from polos.cli.options import json_option, payload_option
+from polos.cli.output import print_json, say
+from polos.cli.target import target_of
+from polos.errors import ExecutionNotFound
+
+
+@click.command()
+@click.argument(
+    "execution_ids",
+    metavar="ID...",
+    nargs=-1,
+    required=True,
+    shell_complete=completions.open_execution_ids,
+)
+@json_option
+@click.pass_context
+def cancel(context: click.Context, execution_ids: tuple[str, ...]) -> None:
+    """Cancel executions and their children.
+
+    One that runs hears of it within seconds, and cleans up first; one that has ended stays as it
+    is. The exit code is 3 where one of them is not there; the others are cancelled all the same.
+    """
+    client = target_of(context).client
+    items: list[dict[str, Any]] = []
+    missing = False
+    for id_ in execution_ids:
+        try:
+            cancelled = client.cancel(id_)
+        except ExecutionNotFound as error:
+            missing = True
+            complain(Stopped(str(error)), machine=False)
+            items.append({"id": id_, "cancelled": False, "error": str(error)})
+            continue
+        items.append({"id": id_, "cancelled": cancelled, "error": None})
+        say(context, f"{id_}  {'is cancelled' if cancelled else 'had ended already'}")
+    if wants_json(context):
+        print_json({"items": items})
+    if missing:
+        context.exit(int(Code.NOT_FOUND))
+
+
+@click.command()
+@click.argument("execution_id", metavar="ID", shell_complete=completions.failed_execution_ids)
+@json_option
+@click.pass_context
+def retry(context: click.Context, execution_id: str) -> None:
+    """Go on with a failed execution where it failed.
+
+    What has succeeded is not done again; the step that failed gets all its attempts anew.
+    """
+    handle = asyncio.run(target_of(context).client.retry(execution_id))
+    if wants_json(context):
+        print_json(handle.to_dict())
+    say(context, handle.id)
+
+
+@click.command()
+@click.argument("execution_id", metavar="ID", shell_complete=completions.execution_ids)
+@click.option(
+    "--from",
+    "from_step",
+    metavar="STEP",
+    shell_complete=completions.step_keys,
+    help="The first step that runs again; all of them where left out.",
+)
+@payload_option("Another payload than the first one's.")
+@json_option
+@click.pass_context
+def fork(
+    context: click.Context, execution_id: str, from_step: str | None, given: dict[str, Any] | None
+) -> None:
+    """Start a copy of an execution from one of its steps; prints the new id.
+
+    What was recorded before that step is copied, and not done again.
+    """
+    client = target_of(context, code=given is not None).client
+    handle = asyncio.run(client.fork(execution_id, from_step, given))
+    if wants_json(context):
+        print_json(handle.to_dict())
+    say(context, handle.id)

@@ -1,0 +1,75 @@
+"""``show``: one execution."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from polos import codec
+from polos.cli import completions, output
+from polos.cli.options import json_option
+from polos.cli.screens import execution as screen
+from polos.cli.screens.glyphs import glyphs_of
+from polos.cli.target import target_of
+from polos.errors import CodecError, ExecutionNotFound
+from polos.model.records import as_datetime
+from polos.worker.client import PolosClient
+
+_DEPTH = 8
+_MOST_CHILDREN = 200
+
+
+@click.command()
+@click.argument("execution_id", metavar="ID", shell_complete=completions.execution_ids)
+@click.option("--no-children", is_flag=True, help="Don't look into children.")
+@json_option
+@click.pass_context
+def show(context: click.Context, execution_id: str, no_children: bool) -> None:
+    """One execution: its steps, times, attempts, errors and children.
+
+    The bars are to scale: the line above them says what their whole width is. A solid one is work,
+    a thin one a wait that holds no worker, a dotted one the time before a worker took it. What
+    runs at this moment is not shown: a step is recorded when it has ended.
+    """
+    target = target_of(context)
+    found = asyncio.run(_read(target.client, execution_id, not no_children))
+    found["payload"] = _payload(target.client.get(execution_id).payload)
+    now = as_datetime(target.store.now())
+    output.show(
+        context,
+        found,
+        lambda console: screen.drawn(found, now, console.width, glyphs_of(console)),
+    )
+
+
+def _payload(data: bytes) -> Any:
+    try:
+        return codec.plain(codec.decode(data, lenient=True))
+    except CodecError as error:
+        return f"(it can't be read: {error})"
+
+
+async def _read(client: PolosClient, execution_id: str, children: bool) -> dict[str, Any]:
+    """The execution, with the data of children in the steps that started them."""
+    found = await client.get_execution(execution_id)
+    level = [found]
+    left = _MOST_CHILDREN if children else 0
+    for _ in range(_DEPTH):
+        below = []
+        for step in (step for execution in level for step in execution["steps"]):
+            id_ = step.get("child_execution_id")
+            if id_ and left > 0:
+                left -= 1
+                step["child"] = await _child(client, id_)
+                below += [step["child"]] if step["child"] else []
+        level = below
+    return found
+
+
+async def _child(client: PolosClient, execution_id: str) -> dict[str, Any] | None:
+    try:
+        return await client.get_execution(execution_id)
+    except ExecutionNotFound:
+        return None  # pruned

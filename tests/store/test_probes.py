@@ -1,0 +1,108 @@
+"""What a database says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from polos.cli.doctor import of_database
+from polos.cli.doctor.finding import Level
+from polos.errors import StoreUnavailable
+from polos.store import probes
+from polos.store.database import Database
+from tests.support.servers import HOST, PostgresServer, free_port
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+tmpfs /tmp tmpfs rw 0 0
+host:/x /srv/with\\040blank nfs4 rw 0 0
+host:/y /srv/with\\040blank/local ext4 rw 0 0
+"""
+
+
+def test_the_server_is_known_and_read_committed(database: Database) -> None:
+    facts = probes.server(database)
+    assert facts.dialect in of_database.LEAST
+    assert facts.version >= of_database.LEAST[facts.dialect]
+    assert facts.text
+    assert not facts.read_only
+    assert facts.isolation == ("serializable" if facts.dialect == "sqlite" else "read committed")
+
+
+def test_the_clock_is_that_of_this_host(database: Database) -> None:
+    probes.reach(database)
+    facts = probes.clock(database)
+    assert abs(facts.ahead) <= facts.uncertainty + 1
+    assert 0 <= facts.uncertainty < 5
+
+
+def test_nothing_is_in_between_and_keys_are_compared_by_bytes(database: Database) -> None:
+    facts = probes.pooler(database)
+    assert facts is None or not (facts.between or facts.by_transaction)
+    assert probes.collations(database) == ()
+
+
+def test_connections_are_counted(database: Database) -> None:
+    facts = probes.connections(database)
+    if database.dialect == "sqlite":
+        assert facts is None
+        return
+    assert facts is not None
+    with database.engine.connect() as one, database.engine.connect() as two:
+        one.execute(text("SELECT 1"))
+        two.execute(text("SELECT 1"))
+        more = probes.connections(database)
+    assert more is not None
+    assert 2 <= more.used <= more.limit == facts.limit
+
+
+def test_what_postgres_is_set_to_is_seen(postgres_server: PostgresServer) -> None:
+    with postgres_server.fresh_database() as url:
+        database = Database(url)
+        name = database.engine.url.database
+        for setting in (
+            "default_transaction_isolation = 'repeatable read'",
+            "synchronous_commit = off",
+            "default_transaction_read_only = on",
+        ):
+            with postgres_server.connect() as connection:
+                connection.execute(f'ALTER DATABASE "{name}" SET {setting}')
+        facts = probes.server(database)
+        database.close()
+    assert facts.isolation == "repeatable read"
+    assert facts.careless == {"synchronous_commit": "off"}
+    assert facts.read_only
+    assert [it.level for it in of_database.of_server(facts)].count(Level.ERROR) == 2
+
+
+def test_the_file_of_sqlite(sqlite_database: Database) -> None:
+    facts = probes.file(sqlite_database)
+    assert facts is not None
+    assert Path(facts.path) == Path(str(sqlite_database.engine.url.database)).resolve()
+    assert (facts.journal, facts.synchronous) == ("wal", 1)  # as the test's database is opened
+    assert probes.file_system_of(Path(facts.path)) == facts.file_system
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/home/me/polos.db", "ext4"),
+        ("/tmp/polos.db", "tmpfs"),
+        ("/tmpfile", "ext4"),
+        ("/srv/with blank/polos.db", "nfs4"),
+        ("/srv/with blank/local/polos.db", "ext4"),
+    ],
+)
+def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str, tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(MOUNTS)
+    assert probes.file_system_of(Path(path), mounts) == kind
+    assert probes.file_system_of(Path(path), tmp_path / "nothing") == ""
+
+
+def test_a_server_that_is_away_is_out_of_reach() -> None:
+    database = Database(f"postgresql://postgres@{HOST}:{free_port()}/nothing")
+    with pytest.raises(StoreUnavailable):
+        probes.reach(database)
