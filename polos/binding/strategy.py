@@ -32,6 +32,7 @@ from polos.model.records import Micros
 
 log = logging.getLogger("polos.worker")
 
+_OWN_HEADERS = (HINT_HEADER, AHEAD_HEADER, DUE_HEADER)
 # Hints are sent 30 s ahead by default; no message of ours is held for longer than this.
 _FARTHEST = 3600.0
 # Who comes so much early claims in time, and waits for the moment itself; in seconds.
@@ -47,7 +48,7 @@ def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
     def take_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> Any:
         try:
             check_message(message, body)
-            headers = message.headers if body is None else body
+            headers = message.headers if body is None else with_own_headers(body, message)
             headers.pop(REVOKED_HEADER, None)
             if headers.get(HINT_HEADER):
                 time_by_own_clock(headers, bound_of(app).clock, lead)
@@ -77,6 +78,13 @@ def leave_times_to_store(headers: dict[str, Any], payload: Any) -> None:
         if given is None and isinstance(payload, Mapping):
             given = payload.get(name)
         headers |= {name: None, kept: given}
+
+
+def with_own_headers(body: dict[str, Any], message: Any) -> dict[str, Any]:
+    """The body of a message of protocol 1, in which Celery looks for what are headers in 2."""
+    found = message.headers or {}
+    body |= {name: found[name] for name in _OWN_HEADERS if name in found}
+    return body
 
 
 def time_by_own_clock(

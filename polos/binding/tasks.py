@@ -16,6 +16,7 @@ from kombu.utils.uuid import uuid
 from polos.binding.delivery import Delivery, Receiver
 from polos.binding.execution_result import ExecutionResult
 from polos.binding.names import task_name, workflow_id_of
+from polos.binding.soft_limit import soft_limit_in_user_code
 from polos.binding.state_guard import GuardedBackend
 from polos.codec import json_payload
 from polos.definition.workflow import Workflow
@@ -84,7 +85,8 @@ class PolosTask(Task):
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run one attempt of the execution whose id is this task's."""
         deliver = self.bound.deliver_eagerly if self.request.is_eager else self.bound.deliver
-        hop = deliver(self.request, workflow_id_of(str(self.name)), args, kwargs)
+        with soft_limit_in_user_code():
+            hop = deliver(self.request, workflow_id_of(str(self.name)), args, kwargs)
         if hop.args is not None:
             # A hint has none.
             self.request.args = hop.args
