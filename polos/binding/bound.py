@@ -36,7 +36,13 @@ from polos.engine.eager import EagerSession
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Hop, Runner, hint_for
-from polos.errors import CodecError, ConfigurationError, PolosError, StoreUnavailable
+from polos.errors import (
+    CodecError,
+    ConfigurationError,
+    PolosError,
+    StoreError,
+    StoreUnavailable,
+)
 from polos.model.outcome import Cancelled, Completed, Failed, Parked, TriedAgain
 from polos.model.ports import Dispatcher
 from polos.model.records import Execution, Failure
@@ -234,10 +240,14 @@ class Bound:
             self.sweep_thread.change_soon(what, lambda store: store.cancel(execution_id)[1])
 
     def terminated(self, execution_id: str) -> None:
-        """The process that ran this execution is killed because its task was revoked."""
-        if self.sweep_thread is not None:
-            what = f"end execution {execution_id} as revoked"
-            self.sweep_thread.change_soon(what, lambda store: store.revoke(execution_id))
+        """End an execution whose process is going to be killed because its task was revoked."""
+        try:
+            self.dispatcher.dispatch(self.store.revoke(execution_id))
+        except StoreError as error:
+            log.warning("%s; execution %s is ended when it is back", error, execution_id)
+            if self.sweep_thread is not None:
+                what = f"end execution {execution_id} as revoked"
+                self.sweep_thread.change_soon(what, lambda store: store.revoke(execution_id))
 
     def held(self) -> list[str]:
         """The ids of the executions that run in this process."""

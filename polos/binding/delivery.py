@@ -78,7 +78,7 @@ class Receiver(Protocol):
         ...
 
     def terminated(self, execution_id: str) -> None:
-        """The process that ran this execution is killed because its task was revoked."""
+        """The process that runs this execution is going to be killed for a revocation."""
         ...
 
     def process_may_be_gone(self) -> None:

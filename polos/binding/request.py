@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from celery import signals
+from celery.concurrency.base import BasePool
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
@@ -21,6 +22,14 @@ class PolosRequest(Request):
         """Whether the message is over; where its id is revoked, its task has still to cancel."""
         super().revoked()
         return bool(self._already_revoked)
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """Celery's own handling, after the store: else another worker would take it up."""
+        # Some pools can't.
+        kills = getattr(pool.terminate_job, "__func__", None) is not BasePool.terminate_job
+        if self.time_start and kills:
+            self.task.bound.terminated(self.id)
+        super().terminate(pool, signal)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """Celery's own handling; should the process die, its slot is to be free soon."""
@@ -63,7 +72,6 @@ class PolosRequest(Request):
         task_ready(self)
         self.acknowledge()
         self._already_revoked = True
-        self.task.bound.terminated(self.id)
         self._say_revoked(terminated=True, signum=signum, expired=expired)
 
     def _say_revoked(self, **how: Any) -> None:

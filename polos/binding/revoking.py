@@ -72,10 +72,10 @@ def revoke_all(
     if ids - ours or not ours:
         answer = celerys_own(state, list(ids - ours), terminate, signal, **options)
     for id_ in ours:
-        bound.cancel_soon(id_)
         request = requests[id_]
         if terminate and request in worker_state.active_requests:
             request.terminate(state.consumer.pool, signal=signals.signum(signal or _TERM))
+        bound.cancel_soon(id_)
     return answer
 
 

