@@ -45,6 +45,7 @@ class Examination:
         yield from _isolated(
             "settings", lambda: of_broker.of_settings(self._target.settings, self._celery)
         )
+        yield from _isolated("retention", lambda: [of_broker.of_retention(self._target.settings)])
         reached = [*_isolated("database", self._reach)]
         yield from reached
         if all(found.level is not Level.ERROR for found in reached):
