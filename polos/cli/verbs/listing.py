@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from polos.cli import completions
+from polos.cli.exits import wrong_calls
 from polos.cli.options import json_option, moment
 from polos.cli.output import show
 from polos.cli.screens import listing as screen
@@ -54,7 +55,8 @@ def list_(context: click.Context, /, limit: int, everything: bool, **filters: An
     The filters add up. For the page that follows, pass on the cursor that is printed below.
     """
     target = target_of(context)
-    items, cursor = _found(target, limit, everything, _query(**filters))
+    with wrong_calls():
+        items, cursor = _found(target, limit, everything, _query(**filters))
     data = {"items": items, "next_cursor": cursor}
     now = as_datetime(target.store.now())
     after = f"more: --cursor {cursor}" if cursor else ""
