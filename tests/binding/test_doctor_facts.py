@@ -59,9 +59,12 @@ def test_settings_are_read_as_celery_means_them() -> None:
 
 def test_one_task_without_a_limit_may_take_any_time() -> None:
     app = Celery("any", set_as_current=False)
-    app.task(time_limit=90, name="slow")(lambda: None)
+
+    def work() -> None: ...
+
+    app.task(time_limit=90, name="slow")(work)
     assert asking.celery_of(app).longest_limit == 90
-    app.task(name="plain")(lambda: None)
+    app.task(name="plain")(work)
     assert asking.celery_of(app).longest_limit is None
 
 
