@@ -91,7 +91,7 @@ def _of_steps(execution: dict[str, Any], above: tuple[bool, ...], now: datetime)
 
 def _of_step(step: dict[str, Any], depth: tuple[bool, ...], now: datetime) -> Row:
     child = step.get("child")
-    name, kind = one_line(step["key"]), step["kind"]
+    name, kind = one_line(step["key"]), str(step["kind"])
     if child is not None:
         name = f"{name} ({one_line(child['workflow_id'])})"
     attempts = step.get("attempts") or 0

@@ -99,9 +99,8 @@ def _schema(known: Workflow[Any, Any], part: str) -> dict[str, Any]:
     """A type as JSON Schema where it is a model, else by its name."""
     try:
         kind = getattr(known, part)
-        make = getattr(kind, "model_json_schema", None)
-        if callable(make):
-            schema: dict[str, Any] = make()
+        if hasattr(kind, "model_json_schema"):
+            schema: dict[str, Any] = kind.model_json_schema()
             return schema
     except Exception as error:  # an annotation of the user's that can't be evaluated or described
         return {"title": f"unknown: {error}"}

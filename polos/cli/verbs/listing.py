@@ -82,11 +82,12 @@ def _found(
     target: Target, limit: int, everything: bool, query: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], str | None]:
     async def pages() -> tuple[list[dict[str, Any]], str | None]:
-        asked = query | {"limit": _PAGE if everything else limit}
+        asked: dict[str, Any] = query | {"limit": _PAGE if everything else limit}
         page = await target.client.list_executions(**asked)
         items = [item.to_dict() for item in page.items]
         while everything and page.next_cursor:
-            page = await target.client.list_executions(**asked | {"cursor": page.next_cursor})
+            asked["cursor"] = page.next_cursor
+            page = await target.client.list_executions(**asked)
             items += [item.to_dict() for item in page.items]
         return items, page.next_cursor
 
