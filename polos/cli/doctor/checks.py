@@ -78,7 +78,7 @@ class Examination:
 
     @cached_property
     def _overview(self) -> Overview:
-        return overview.overview(self._database, self._target.settings.project_id)
+        return overview.overview(self._database, self._target.settings.project_id, counted=False)
 
     @cached_property
     def _pooler(self) -> PoolerFacts | None:

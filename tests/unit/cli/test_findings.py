@@ -266,7 +266,6 @@ A = report(workflows=("a",), queues=("celery",))
         (seen(), ["shop"], warning("workers")),
         (seen(), ["other"], error("workers")),
         (seen((A, 0.5), (report("two"), 60)), ["shop"], warning("workers")),
-        (seen((A, 0.5), (report("two"), 90_000)), ["shop"], []),
         (seen((A, 0.5), due=(DueWork("a", None, 3, Micros(0)),)), ["shop"], []),
         (seen((A, 0.5), due=(DueWork("b", None, 3, Micros(0)),)), ["shop"], error("workflows")),
     ],
