@@ -14,9 +14,13 @@ from polos.store.schema import workers
 from polos.store.unindexed import of_project
 from polos.store.workers import known_workflows, report_of
 
-_of_project = table.c.project_id == bindparam("project")
+# What has been silent for longer is no worker of now: names of containers never come back.
+_FORGOTTEN = 86_400 * SECOND
+
 _counts = (
-    select(table.c.status, func.count().label("number")).where(_of_project).group_by(table.c.status)
+    select(table.c.status, func.count().label("number"))
+    .where(table.c.project_id == bindparam("project"))
+    .group_by(table.c.status)
 )
 # As the sweep finds them: by the index on what is to be sent.
 _is_due = or_(
