@@ -1,12 +1,14 @@
 """What one floor needs of another that it must not import.
 
 ``Effects`` is all that a workflow's steps know of the engine; ``Dispatcher`` sends hints;
-``WorkflowClient`` is what ``wf.run(client, …)`` needs of a client.
+``WorkflowClient`` is what ``wf.run(client, …)`` needs of a client; a ``Transactor`` gives a step's
+function the connection to write through.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +21,10 @@ from polos.model.records import (
 )
 
 T = TypeVar("T")
+
+# Begins a transaction of the store's database, and gives the connection that a step's function
+# gets; commits at the block's end, or rolls back for an exception.
+Transactor = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,5 +207,6 @@ __all__ = [
     "TaskRequest",
     "TaskSender",
     "TaskSending",
+    "Transactor",
     "WorkflowClient",
 ]

@@ -388,10 +388,11 @@ class WorkerReport:
 
 @dataclass(frozen=True, slots=True)
 class StepRequest:
-    """One call of ``ctx.step.run``.
+    """One call of ``ctx.step.run``, or of ``transaction``.
 
     Attributes:
         is_async: whether the function is known to be ``async def``.
+        kind: ``STEP`` or ``TRANSACTION``.
     """
 
     key: str
@@ -400,3 +401,4 @@ class StepRequest:
     kwargs: dict[str, Any] = field(default_factory=dict)
     policy: Any = None
     is_async: bool = False
+    kind: Kind = Kind.STEP
