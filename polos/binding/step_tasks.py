@@ -39,7 +39,7 @@ class Place(Protocol):
 
     @property
     def steps_queue(self) -> str:
-        """The queue of the callbacks' own messages."""
+        """The queue by which workers without Polos tell of ends."""
         ...
 
     def stopping(self) -> bool:
@@ -110,8 +110,7 @@ class StepDone(StepTask):
         """Celery sends what follows a task that has just returned."""
         step = dict(kwargs or {})
         outcome = self.place.completions.outcome_of(args[0] if args else None)
-        attempts = _attempts(getattr(finished_task, "request", None))
-        self.tell(Ended(**step, outcome=outcome, attempts=attempts))
+        self.tell(Ended(**step, outcome=outcome, attempts=_attempts(finished_task.request)))
         return self.AsyncResult(task_id or step["task_id"])
 
     def run(self, value: Any = None, **told: Any) -> None:
@@ -164,12 +163,6 @@ def register(app: Celery, place: Place) -> None:
     """Register the callbacks in an app."""
     for kind in (StepDone, StepFailed):
         app.register_task(type(kind.__name__, (kind,), {"place": place})())
-
-
-def unregister(app: Celery) -> None:
-    """Take them away again."""
-    for kind in (StepDone, StepFailed):
-        app.tasks.pop(kind.name, None)
 
 
 def _ended(told: Mapping[str, Any], outcome: bytes | Failure) -> Ended:
