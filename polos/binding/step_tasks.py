@@ -36,7 +36,11 @@ class Place(Protocol):
     """What the callbacks need of the binding that they are registered by."""
 
     completions: Completions
-    steps_queue: str
+
+    @property
+    def steps_queue(self) -> str:
+        """The queue by which workers without Polos tell of ends."""
+        ...
 
     def stopping(self) -> bool:
         """Whether this worker was told to end."""
@@ -106,8 +110,7 @@ class StepDone(StepTask):
         """Celery sends what follows a task that has just returned."""
         step = dict(kwargs or {})
         outcome = self.place.completions.outcome_of(args[0] if args else None)
-        attempts = _attempts(getattr(finished_task, "request", None))
-        self.tell(Ended(**step, outcome=outcome, attempts=attempts))
+        self.tell(Ended(**step, outcome=outcome, attempts=_attempts(finished_task.request)))
         return self.AsyncResult(task_id or step["task_id"])
 
     def run(self, value: Any = None, **told: Any) -> None:
