@@ -16,6 +16,7 @@ from tests.support import processes
 from tests.support.mariadb import MariaServer
 from tests.support.pgbouncer import PgBouncer
 from tests.support.processes import Program
+from tests.support.rabbit import RabbitServer
 from tests.support.servers import PostgresServer, RedisServer
 
 # Tests in these folders drive real workers, and are marked so without saying it.
@@ -74,6 +75,12 @@ def _redis() -> Iterator[RedisServer]:
 @pytest.fixture(scope="session")
 def _postgres() -> Iterator[PostgresServer]:
     with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _rabbit() -> Iterator[RabbitServer]:
+    with RabbitServer() as server:
         yield server
 
 

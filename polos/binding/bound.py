@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from celery import Celery
 
 from polos.binding import inspection
+from polos.binding.app_link import AppLink
 from polos.binding.completions import Completions
-from polos.binding.consumer_step import ConsumerStep
 from polos.binding.delivery import Delivery
 from polos.binding.dispatcher import CeleryDispatcher
 from polos.binding.gevent_pool import in_native_thread, start_native_thread
@@ -21,14 +21,12 @@ from polos.binding.names import HINT_HEADER
 from polos.binding.shared_flag import SharedFlag
 from polos.binding.starts import Starts
 from polos.binding.step_ends import StepEnds
-from polos.binding.sweep_thread import SweepStep, SweepThread
+from polos.binding.sweep_thread import SweepThread
 from polos.binding.task_sender import CeleryTaskSender
-from polos.binding.tasks import register
 from polos.client.direct import DirectClient
 from polos.codec import plain
 from polos.definition.handle import value_of
 from polos.definition.registry import Registry, registry
-from polos.definition.workflow import Workflow
 from polos.engine.clock import StoreClock
 from polos.engine.company import Company
 from polos.engine.contact import Contact
@@ -52,18 +50,21 @@ class Bound:
 
     Args:
         app: the Celery app; nothing of it is changed but for the tasks that are added.
-        settings: of Polos.
+        settings: of Polos, or what reads them; an app's are read when they are first needed.
         known: the workflows; those that are defined later get their tasks then.
     """
 
-    def __init__(self, app: Celery, settings: Settings, known: Registry = registry) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        settings: Settings | Callable[[], Settings],
+        known: Registry = registry,
+    ) -> None:
         self.app = app
-        self.settings = settings
+        self._settings = settings
         self.dispatcher = CeleryDispatcher(app, self._undelivered)
-        self.client = DirectClient(
-            settings.project_id, self._open_store, self.dispatcher, settings.deployment_id or None
-        )
-        self.starts = Starts(app, settings, self.client, self.dispatcher, known)
+        self._client: DirectClient | None = None
+        self._starts: Starts | None = None
         self.sweep_thread: SweepThread | None = None
         self._registry = known
         self._runner: Runner | None = None
@@ -74,23 +75,54 @@ class Bound:
         self.company = Company(stopping=self.stopping)
         self._contact = Contact()
         self.slots = 0
+        # Whoever binds the app; it is to live as long.
+        self.used_by: object = None
         self._completions = Completions(
             lambda: self.store,
             self.dispatcher,
             self._contact,
-            settings.max_value_bytes,
+            lambda: self.settings.max_value_bytes,
             lambda: self.slots,
         )
-        self.step_ends = StepEnds(app, self._completions, settings.project_id, self.stopping)
+        self.step_ends = StepEnds(
+            app, self._completions, lambda: self.settings.project_id, self.stopping
+        )
         # The database's time, as the sweep has read it last.
         self.clock: StoreClock | None = None
-        bound_app: Any = app
-        bound_app.polos = self
-        bound_app.steps["worker"].add(SweepStep)
-        bound_app.steps["consumer"].add(ConsumerStep)
         # Imported: workers answer what the doctor asks.
         assert inspection.COMMAND
-        self._unsubscribe = known.subscribe(self._register)
+        self._link = AppLink(app, self, known, self.step_ends.register)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, read at their first use."""
+        if not isinstance(self._settings, Settings):
+            self._settings = self._settings()
+        return self._settings
+
+    @property
+    def client(self) -> DirectClient:
+        """Who starts executions and reads them, made at its first use."""
+        if self._client is None:
+            settings = self.settings
+            with self._lock:
+                if self._client is None:
+                    self._client = DirectClient(
+                        settings.project_id,
+                        self._open_store,
+                        self.dispatcher,
+                        settings.deployment_id or None,
+                    )
+        return self._client
+
+    @property
+    def starts(self) -> Starts:
+        """Who writes the executions that are asked for in Celery's way."""
+        if self._starts is None:
+            self._starts = Starts(
+                self.app, self.settings, self.client, self.dispatcher, self._registry
+            )
+        return self._starts
 
     @property
     def store(self) -> SqlStore:
@@ -207,11 +239,12 @@ class Bound:
 
     def close(self) -> None:
         """Let go of the app, and close the store."""
-        self._unsubscribe()
+        self._link.detach()
         self.step_ends.close()
         if self._keeper is not None:
             self._keeper.stop()
-        self.client.close()
+        if self._client is not None:
+            self._client.close()
 
     def _undelivered(self, execution_ids: Sequence[str]) -> None:
         try:
@@ -226,8 +259,9 @@ class Bound:
     def _open_store(self) -> SqlStore:
         return SqlStore.open(self.settings)
 
-    def _register(self, workflow: Workflow[Any, Any]) -> None:
-        register(self.app, self, workflow)
+    def runs(self, workflow_id: str) -> bool:
+        """Whether this app has a workflow."""
+        return self._registry.get(workflow_id) is not None
 
     def _delivery(self, execution_id: str, workflow_id: str, hop: Hop) -> Delivery:
         if isinstance(hop.outcome, Parked | TriedAgain):

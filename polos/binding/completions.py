@@ -47,7 +47,7 @@ class Completions:
         store: gives the store.
         dispatcher: wakes the executions.
         contact: waits for a database that is away.
-        limit: the most bytes that a value may take.
+        limit: gives the most bytes that a value may take.
         slots: how many greenlets may be at it at once, under gevent.
     """
 
@@ -56,7 +56,7 @@ class Completions:
         store: Callable[[], SqlStore],
         dispatcher: Dispatcher,
         contact: Contact,
-        limit: int,
+        limit: Callable[[], int],
         slots: Callable[[], int],
     ) -> None:
         self._store = store
@@ -68,7 +68,7 @@ class Completions:
     def outcome_of(self, value: Any) -> bytes | Failure:
         """What is kept of a value: what Celery's JSON makes of it."""
         try:
-            return encode(loads(dumps(value)), self._limit)
+            return encode(loads(dumps(value)), self._limit())
         except (CodecError, TypeError, ValueError, RecursionError) as error:
             found = failure_of(error)
             return replace(found, reason=f"what the task returned can't be kept: {found.reason}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -11,12 +12,15 @@ from celery.app.task import Context
 
 from polos.binding.message_guard import guarded
 from polos.binding.names import HINT_HEADER, PREFIX, workflow_id_of
+from polos.binding.of_app import bound_of
 from polos.errors import StoreUnavailable
 
 log = logging.getLogger("polos.worker")
 
 # Celery's own pauses grow to 30 s; an execution should not wait for that once the broker is back.
 _RECONNECT = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+# So many tries take as long as one of Celery's own, with which a worker counts until it gives up.
+_TRIES_FOR_ONE = 15
 
 
 class ConsumerStep(bootsteps.StartStopStep):
@@ -24,7 +28,7 @@ class ConsumerStep(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
-        self._bound = consumer.app.polos
+        self._bound = bound_of(consumer.app)
         self._connections = consumer.connection_errors
         self._celerys_own = consumer.on_unknown_task
         self._named: set[str] = set()
@@ -34,7 +38,7 @@ class ConsumerStep(bootsteps.StartStopStep):
 
     def on_unknown_task(self, body: Any, message: Any, error: Exception) -> None:
         """Leave an execution whose code is elsewhere to the workers that have it."""
-        headers = message.headers or {}
+        headers = _headers_of(message)
         name, id_ = str(headers.get("task", "")), headers.get("id")
         if not name.startswith(PREFIX) or not id_:
             self._celerys_own(body, message, error)
@@ -54,9 +58,14 @@ class ConsumerStep(bootsteps.StartStopStep):
 
     def _kept(self, message: Any, workflow_id: str) -> bool:
         """Whether the store has the execution that a plain message starts."""
-        args, kwargs, embed = message.decode()
-        # What follows the task travels in the body, under the names that the request has for it.
-        request = Context(message.headers, delivery_info=message.delivery_info, **(embed or {}))
+        found = message.decode()
+        if isinstance(found, Mapping):
+            args, kwargs, embed = found.get("args", ()), found.get("kwargs", {}), {}
+        else:
+            # What follows the task is in the body, under the names that the request has for it.
+            args, kwargs, embed = found
+        headers = _headers_of(message)
+        request = Context(headers, delivery_info=message.delivery_info, **(embed or {}))
         return bool(self._bound.starts.adopt_unknown(request, workflow_id, args, kwargs))
 
     def _say(self, workflow_id: str, execution_id: str) -> None:
@@ -71,6 +80,21 @@ class ConsumerStep(bootsteps.StartStopStep):
         )
 
 
+def _headers_of(message: Any) -> dict[str, Any]:
+    """What describes a task; in protocol 1 that is the body."""
+    headers = dict(message.headers or {})
+    if "task" in headers:
+        return headers
+    body = message.decode()
+    return {**body, **headers} if isinstance(body, Mapping) else headers
+
+
 def _ensure_connected(celerys_own: Any, connection: Any) -> Any:
-    connection.ensure_connection = partial(connection.ensure_connection, **_RECONNECT)
+    ensure = connection.ensure_connection
+
+    def ensure_connection(errback: Any, max_retries: int | None = None, **options: Any) -> Any:
+        tries = max_retries * _TRIES_FOR_ONE if max_retries else max_retries
+        return ensure(errback, tries, **{**options, **_RECONNECT})
+
+    connection.ensure_connection = ensure_connection
     return celerys_own(connection)

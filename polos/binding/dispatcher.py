@@ -14,6 +14,7 @@ from kombu.connection import ConnectionPool
 from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
 
+from polos.binding.delayed import delayed
 from polos.binding.kept_options import message_options
 from polos.binding.message_templates import Templates
 from polos.binding.names import AHEAD_HEADER, DUE_HEADER, HINT_HEADER, task_name
@@ -22,6 +23,16 @@ from polos.model.records import Hint
 
 log = logging.getLogger("polos.dispatch")
 
+# What a task, or an annotation of it, says of its messages.
+_TASK_OPTIONS = (
+    "queue",
+    "exchange",
+    "routing_key",
+    "priority",
+    "serializer",
+    "compression",
+    "delivery_mode",
+)
 # A broker that is away is asked again after this many seconds; until then hints are left out.
 _REST = 1.0
 _ONE_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
@@ -124,9 +135,12 @@ class CeleryDispatcher:
 
     def _send(self, hint: Hint) -> None:
         app, name = self._app, task_name(hint.workflow_id)
-        wanted = {"queue": hint.queue, "priority": hint.priority}
-        given = {key: value for key, value in wanted.items() if value is not None}
-        route = app.amqp.router.route(given, name)
+        route = self._route(hint, name)
+        if hint.countdown:
+            later = delayed(app, route, hint.countdown)
+            if later is None:
+                return  # the sweep sends it when it is due
+            route = later
         message = app.amqp.create_task_message(
             hint.execution_id,
             name,
@@ -155,6 +169,20 @@ class CeleryDispatcher:
                 retry_policy=_ONE_RETRY,
                 **route,
             )
+
+    def _route(self, hint: Hint, name: str) -> dict[str, Any]:
+        """Where a hint goes, and how, by all that Celery is told of such a task."""
+        app: Any = self._app
+        task = app.tasks.get(name)
+        wanted = {option: getattr(task, option, None) for option in _TASK_OPTIONS}
+        wanted |= {
+            option: value
+            for option, value in (("queue", hint.queue), ("priority", hint.priority))
+            if value is not None
+        }
+        given = {option: value for option, value in wanted.items() if value is not None}
+        route: dict[str, Any] = app.amqp.router.route(given, name, task_type=task)
+        return route
 
     def _pool(self) -> Any:
         # After a fork the parent's sockets stay the parent's.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 PREFIX = "polos."
+# Found in each package in which an app looks for tasks.
+MODULE = "workflows"
 # Set on hints. Only a message without it may start an execution that is not stored yet.
 HINT_HEADER = "polos_hint"
 # The seconds from when a hint is sent until it is due, for workers whose clock is another one.

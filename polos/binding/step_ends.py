@@ -11,7 +11,7 @@ from celery.app import task as celerys_own
 from celery.exceptions import Ignore, TaskRevokedError
 
 from polos.binding.completions import Completions, Ended
-from polos.binding.names import STEP_FAILED, steps_queue
+from polos.binding.names import STEP_DONE, STEP_FAILED, steps_queue
 from polos.binding.step_tasks import register
 from polos.binding.tasks import PolosTask
 from polos.codec import failure_of
@@ -26,7 +26,7 @@ class StepEnds:
     Args:
         app: the Celery app.
         completions: records them.
-        project_id: names the queue by which other workers tell of ends.
+        project_id: gives what names the queue by which other workers tell of ends.
         stopping: whether this worker was told to end.
     """
 
@@ -34,17 +34,25 @@ class StepEnds:
         self,
         app: Celery,
         completions: Completions,
-        project_id: str,
+        project_id: Callable[[], str],
         stopping: Callable[[], bool],
     ) -> None:
         self.completions = completions
-        self.steps_queue = steps_queue(project_id)
+        self._project_id = project_id
         self.stopping = stopping
         self._app = app
         self._later: tuple[int, Later] | None = None
-        register(app, self)
         signals.task_postrun.connect(self._on_postrun, weak=True)
         signals.task_revoked.connect(self._on_revoked, weak=True)
+
+    @property
+    def steps_queue(self) -> str:
+        """The queue by which other workers tell of ends."""
+        return steps_queue(self._project_id())
+
+    def register(self) -> None:
+        """Register the callbacks in the app, which is ready for that."""
+        register(self._app, self)
 
     def consume(self, app: Any) -> None:
         """Have a worker that begins consume the queue by which others tell of ends."""
@@ -71,6 +79,10 @@ class StepEnds:
         """Hear of nothing more."""
         signals.task_postrun.disconnect(self._on_postrun)
         signals.task_revoked.disconnect(self._on_revoked)
+        if self._app.finalized:
+            tasks: Any = self._app.tasks
+            for name in (STEP_DONE, STEP_FAILED):
+                tasks.pop(name, None)
 
     def _on_postrun(
         self, sender: Any = None, state: Any = None, retval: Any = None, **_: Any

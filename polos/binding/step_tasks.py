@@ -36,7 +36,11 @@ class Place(Protocol):
     """What the callbacks need of the binding that they are registered by."""
 
     completions: Completions
-    steps_queue: str
+
+    @property
+    def steps_queue(self) -> str:
+        """The queue by which workers without Polos tell of ends."""
+        ...
 
     def stopping(self) -> bool:
         """Whether this worker was told to end."""

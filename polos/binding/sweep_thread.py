@@ -15,6 +15,7 @@ from celery.concurrency import prefork, solo
 from celery.worker import state
 
 from polos.binding.idle_slots import SAMPLE_EVERY, IdleSlots
+from polos.binding.of_app import bound_of
 from polos.binding.pool_watch import watch
 from polos.engine.clock import StoreClock
 from polos.engine.owner import is_stopped, process, this_process
@@ -222,7 +223,7 @@ class SweepStep(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         self._thread: SweepThread | None = None
-        bound = worker.app.polos
+        bound = bound_of(worker.app)
         self._shutting_down = lambda **_: bound.stopping.raise_()
         bound.slots = int(worker.concurrency or 1)
         # Before the pool forks.
@@ -231,15 +232,15 @@ class SweepStep(bootsteps.StartStopStep):
 
     def create(self, parent: Any) -> None:
         """Open the store before the pool forks, else each of its processes has to."""
-        parent.app.polos.step_ends.consume(parent.app)
+        bound_of(parent.app).step_ends.consume(parent.app)
         try:
-            parent.app.polos.store.known_workflows()
+            bound_of(parent.app).store.known_workflows()
         except PolosError as error:
             log.debug("the store can't be opened yet: %s", error)
 
     def start(self, parent: Any) -> None:
         """Begin sweeping."""
-        bound = parent.app.polos
+        bound = bound_of(parent.app)
         signals.worker_shutting_down.connect(self._shutting_down, weak=False)
         try:
             bound.store.known_workflows()
@@ -255,14 +256,14 @@ class SweepStep(bootsteps.StartStopStep):
 
     def register_with_event_loop(self, parent: Any, hub: Any) -> None:
         """Sweep at once when a pool process dies."""
-        watch(parent.pool, hub, parent.app.polos.process_may_be_gone)
+        watch(parent.pool, hub, bound_of(parent.app).process_may_be_gone)
 
     def stop(self, parent: Any) -> None:
         """Stop sweeping."""
         if self._thread is not None:
             signals.worker_shutting_down.disconnect(self._shutting_down)
             self._thread.stop()
-            self._thread = parent.app.polos.sweep_thread = None
+            self._thread = bound_of(parent.app).sweep_thread = None
 
     def terminate(self, parent: Any) -> None:
         """Stop sweeping."""

@@ -10,8 +10,19 @@ from celery.states import READY_STATES
 
 from polos.binding.delivery import Receiver
 from polos.binding.names import task_name, workflow_id_of
+from polos.binding.soft_limit import soft_limit_in_user_code
 from polos.definition.workflow import Workflow
 from polos.errors import PolosError
+
+_KEPT = (
+    "acks_late",
+    "acks_on_failure",
+    "acks_on_failure_or_timeout",
+    "acks_on_timeout",
+    "autoretry_for",
+    "reject_on_worker_lost",
+    "track_started",
+)
 
 
 class Waiting(Exception):
@@ -29,15 +40,26 @@ class PolosTask(Task):
     reject_on_worker_lost = True
     # A started execution would overwrite the RETRY that an earlier hop stored.
     track_started = False
+    # What has failed is failed; retries are the workflow's own, and kept in the store.
+    autoretry_for = ()
+    acks_on_failure = acks_on_timeout = acks_on_failure_or_timeout = True
     # Celery logs these in one line; any other exception is a defect and shows its traceback.
     throws = (PolosError,)
     Request = "polos.binding.request:PolosRequest"
     Strategy = "polos.binding.strategy:take"
     bound: Receiver
 
+    @classmethod
+    def annotate(cls) -> None:
+        """Celery's own handling; what Polos relies on stays, whatever holds for all tasks."""
+        super().annotate()
+        for name in _KEPT:
+            setattr(cls, name, getattr(PolosTask, name))
+
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run one attempt of the execution whose id is this task's."""
-        hop = self.bound.deliver(self.request, workflow_id_of(str(self.name)), args, kwargs)
+        with soft_limit_in_user_code():
+            hop = self.bound.deliver(self.request, workflow_id_of(str(self.name)), args, kwargs)
         if hop.waiting is not None:
             raise Retry(hop.waiting, exc=Waiting(hop.waiting))
         if hop.refused:
@@ -74,6 +96,7 @@ class PolosTask(Task):
         """Celery has stored an end and sent what follows it: no sweep needs to send it again."""
         if status in READY_STATES:
             self.bound.announced(task_id)
+        super().after_return(status, retval, task_id, args, kwargs, einfo)
 
 
 def register(app: Celery, bound: Receiver, workflow: Workflow[Any, Any]) -> None:
@@ -90,4 +113,12 @@ def register(app: Celery, bound: Receiver, workflow: Workflow[Any, Any]) -> None
             if name not in {"queue", "priority"}
         },
     }
-    app.register_task(type(f"PolosTask_{workflow.id}", (PolosTask,), attributes)())
+    # What the project has for all its tasks, such as Flask's application context, holds here too.
+    bases = (PolosTask, app.Task)
+    app.register_task(type(f"PolosTask_{workflow.id}", bases, attributes)())
+
+
+def unregister(app: Celery, workflow_id: str) -> None:
+    """Take the task of a workflow out of an app."""
+    tasks: Any = app.tasks
+    tasks.pop(task_name(workflow_id), None)

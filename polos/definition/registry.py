@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from polos.definition.default_client import ClientSlot, process_slot
+from polos.definition.default_client import AppClient, ClientSlot, process_slot
 from polos.definition.workflow_class import Workflow
 from polos.errors import WorkflowNotFound
 from polos.model.ports import WorkflowClient
@@ -89,16 +89,21 @@ class Registry:
         return lambda: self._unsubscribe(token)
 
     @contextmanager
-    def scoped(self) -> Iterator[Registry]:
+    def scoped(self, *, empty: bool = False) -> Iterator[Registry]:
         """Forget at the end of the block which workflows were added in it; for tests.
 
         Example::
 
             with registry.scoped():
                 define_workflows()
+
+        Args:
+            empty: whether those that were there before are unknown meanwhile.
         """
         with self._lock:
             before = dict(self._workflows)
+            if empty:
+                self._workflows = {}
         try:
             yield self
         finally:
@@ -112,6 +117,14 @@ class Registry:
     def default_client(self) -> WorkflowClient | None:
         """The client of calls that name none, if there is one."""
         return self._slot.get()
+
+    def add_bound_client(self, client: AppClient) -> None:
+        """The client of a Celery app, for calls that name none; it is not held here."""
+        self._slot.add_bound(client)
+
+    def remove_bound_client(self, client: AppClient) -> None:
+        """Take the client of a Celery app away."""
+        self._slot.remove_bound(client)
 
     def _unsubscribe(self, token: object) -> None:
         with self._lock:

@@ -289,7 +289,7 @@ class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
         tags: Sequence[str] = (),
         **texts: str | None,
     ) -> ExecutionHandle[ResultT_co]:
-        asked, payload = client_and_payload(client, payload, f"workflow {self.id!r}")
+        asked, payload = client_and_payload(client, payload, self.id)
         limit = asked.max_value_bytes
         checked: dict[str, Any] = {
             name: check_text(name, text, empty=name in _MAY_BE_EMPTY)

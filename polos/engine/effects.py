@@ -14,6 +14,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from polos.codec import decode_history, encode, encode_history, failure_of
 from polos.engine.attempt import Attempt, value_of
+from polos.engine.interrupting import call_user
 from polos.engine.signals import is_own_exit
 from polos.engine.tasks import TaskWaits
 from polos.engine.transactions import Final, transacted
@@ -242,7 +243,7 @@ class AttemptEffects:
                 raise
             cause = error.cause if isinstance(error, Final) else error
             failure = failure_of(cause, key, attempt)
-            again = cause is error and policy.again(error, attempt)
+            again = cause is error and self._again(error, policy, attempt)
             self._log(logging.WARNING, key, attempt, began, f"failed: {failure.reason}")
             return (None, failure) if again else (replace(this, failure=failure), None)
         if request.kind is Kind.TRANSACTION:
@@ -259,7 +260,14 @@ class AttemptEffects:
         """Whether it is no failure of the step's own."""
         if isinstance(error, SystemExit):
             return not is_own_exit(error)
+        if self._attempt.is_interruption(error):
+            return self._attempt.raised_in_function  # at this step, and not by it
         return isinstance(error, LeaseLost) and self._journal.closed
+
+    def _again(self, error: BaseException, policy: RetryPolicy, attempt: int) -> bool:
+        """Whether it is tried again; not after what came from outside, unless it says so."""
+        outside = self._attempt.is_interruption(error) and policy.retry_on is None
+        return policy.again(error, attempt) and not outside
 
     def _function(self, request: StepRequest, this: Checkpoint) -> Callable[[], Any]:
         """What is called for a step; for a transaction, what gives its committed checkpoint."""
@@ -290,9 +298,9 @@ class AttemptEffects:
         key, attempt = request.key, self._attempt
         if request.is_async:
             attempt.begin(key)
-            return await function()
+            return await attempt.interruptible(function())
         returned = await self._branches.call(partial(_begun, attempt, key, function))
-        return await returned if _may_be_awaited(returned) else returned
+        return await attempt.interruptible(returned) if _may_be_awaited(returned) else returned
 
     def _longer(self, history: bytes | None, failure: Failure | None) -> bytes | None:
         if failure is None:
@@ -330,7 +338,7 @@ class AttemptEffects:
 
 def _begun(attempt: Attempt, key: str, function: Callable[[], Any]) -> Any:
     attempt.begin(key)
-    return function()
+    return call_user(function)
 
 
 def _may_be_awaited(returned: Any) -> bool:

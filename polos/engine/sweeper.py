@@ -178,7 +178,8 @@ class Sweeper:
         if pruned:
             log.info("%d executions that ended over %g days ago were deleted", pruned, days)
         # There may be more; but what is old and has to be kept is not looked through all the time.
-        self._prune_at = time.monotonic() + (0 if pruned else _PRUNING_PAUSE)
+        pause = 0 if pruned else min(_PRUNING_PAUSE, days * _DAY / 10)
+        self._prune_at = time.monotonic() + pause
         return ()
 
     def redispatch(self) -> tuple[Hint, ...]:

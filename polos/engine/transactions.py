@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from polos.codec import encode
+from polos.engine.interrupting import call_user
 from polos.engine.journal import Journal
 from polos.errors import CodecError, StepExecutionError
 from polos.model.records import Checkpoint, StepRequest
@@ -41,7 +43,7 @@ def transacted(journal: Journal, request: StepRequest, this: Checkpoint, limit: 
     """
 
     def make(connection: Any) -> Checkpoint:
-        value = request.func(connection, *request.args, **request.kwargs)
+        value = call_user(partial(request.func, connection, *request.args, **request.kwargs))
         _check_plain(request.key, value)
         try:
             data = encode(value, limit)

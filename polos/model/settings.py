@@ -30,6 +30,7 @@ class Settings:
         project_id: the namespace in the store.
         deployment_id: a label to list executions by.
         workflows: modules or files that define workflows, separated by commas.
+        autodiscover: whether ``workflows.py`` is found where an app looks for ``tasks.py``.
         auto_migrate: migrate a server database at start-up (the embedded one always is).
         wait_threshold_seconds: shorter waits are slept in place, others park.
         lease_seconds: how long a worker owns an execution without a sign of life.
@@ -49,6 +50,7 @@ class Settings:
     project_id: str = "default"
     deployment_id: str = ""
     workflows: str = ""
+    autodiscover: bool = True
     auto_migrate: bool = False
     wait_threshold_seconds: float = 0.5
     lease_seconds: float = 15.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +51,7 @@ class PolosClient(Control):
         api_key: str | None = None,
         deployment_id: str | None = None,
         *,
-        settings: Settings | None = None,
+        settings: Settings | Callable[[], Settings] | None = None,
         bound: Bound | None = None,
     ) -> None:
         if api_url or os.environ.get("POLOS_API_URL"):
@@ -60,10 +60,17 @@ class PolosClient(Control):
                 "leave it out and set POLOS_DATABASE_URL and POLOS_BROKER_URL instead, or neither "
                 "for the embedded ones"
             )
-        self.settings = settings or Settings.load(
+        self._settings = settings or Settings.load(
             project_id=project_id, deployment_id=deployment_id
         )
         self._bound = bound
+
+    @property
+    def settings(self) -> Settings:
+        """The settings; those of a Celery app are read at their first use."""
+        if not isinstance(self._settings, Settings):
+            self._settings = self._settings()
+        return self._settings
 
     @property
     def project_id(self) -> str:

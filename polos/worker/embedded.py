@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -59,28 +60,58 @@ class Polos(PolosClient):
         workflows: Sequence[Workflow[Any, Any]] | None = None,
         max_concurrent_workflows: int | None = None,
     ) -> None:
-        given = {
+        given: dict[str, Any] = {
             "database_url": database_url,
             "broker_url": broker_url,
             "project_id": project_id,
             "deployment_id": deployment_id,
         }
-        settings = Settings.load(None if app is None else app.conf, **given)
-        super().__init__(settings=settings)
+        # What the app is configured by may be said later.
+        load = partial(Settings.load, app.conf, **given) if app is not None else None
+        super().__init__(settings=load or Settings.load(**given))
         self._app = app
         self._slots = max_concurrent_workflows or max(4, os.cpu_count() or 1)
         self._known = _registry_of(workflows)
         self._thread: ThreadWorker | None = None
         if app is not None:
-            self._bound = Bound(app, settings, self._known)
-            registry.set_default_client(self)
+            self._bound = self._bind(app)
 
     @property
     def bound(self) -> Bound:
         """The Celery app and the store that it uses."""
         if self._bound is None:
-            self._bound = Bound(self._own_app(), self.settings, self._known)
+            self._bound = (
+                Bound(self._own_app(), self.settings, self._known)
+                if self._app is None
+                else self._bind(self._app)
+            )
         return self._bound
+
+    @property
+    def app_name(self) -> str | None:
+        """The main name of the Celery app that this is bound to; None without one."""
+        return None if self._app is None else self._app.main
+
+    def runs(self, workflow_id: str) -> bool:
+        """Whether a workflow is one of this binding's."""
+        return self._known.get(workflow_id) is not None
+
+    def set_default(self) -> None:
+        """Make this the client of calls that name none, whatever other apps there are.
+
+        Example::
+
+            polos = Polos(app)
+            polos.set_default()
+        """
+        registry.set_default_client(self)
+
+    def close(self) -> None:
+        """Let go of the app, and close connections; the next use binds it again."""
+        registry.remove_bound_client(self)
+        if registry.default_client() is self:
+            registry.set_default_client(None)
+        super().close()
 
     async def __aenter__(self) -> Polos:
         """Start the own worker; returns when it takes work."""
@@ -126,9 +157,14 @@ class Polos(PolosClient):
             self._thread.stop(_STOP_SECONDS)
             self._thread = None
         if self._app is None:
-            if registry.default_client() is self:
-                registry.set_default_client(None)
             self.close()
+
+    def _bind(self, app: Celery) -> Bound:
+        bound = Bound(app, self._settings, self._known)
+        # The app holds it: it lives as long as the app does, whoever else keeps it.
+        bound.used_by = self
+        registry.add_bound_client(self)
+        return bound
 
     def _own_app(self) -> Celery:
         if self.settings.broker_url:

@@ -45,10 +45,16 @@ def opened(request: pytest.FixtureRequest, name: str) -> Iterator[Stack]:
         redis: RedisServer = request.getfixturevalue("_redis")
         postgres: PostgresServer = request.getfixturevalue("_postgres")
         context = server_stack(folder, redis, postgres)
-    with context as stack:
-        _open_stacks.append(stack)
+    with context as stack, watched(stack):
         yield stack
-        _open_stacks.remove(stack)
+
+
+@contextmanager
+def watched(stack: Stack) -> Iterator[None]:
+    """Have the logs of a stack's workers shown with a test that fails meanwhile."""
+    _open_stacks.append(stack)
+    yield
+    _open_stacks.remove(stack)
 
 
 @pytest.fixture(scope="module", params=STACKS)

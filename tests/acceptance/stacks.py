@@ -34,6 +34,7 @@ class Stack:
         database: its URL; empty for the embedded one.
         redis: the broker's server, where there is one.
         workers: all that were started, also those that have ended.
+        app: the Celery app of its workers.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Stack:
     database: str = ""
     redis: RedisServer | None = None
     workers: list[Program] = field(default_factory=list)
+    app: str = "polos.celery_app"
 
     @property
     def ledger(self) -> Ledger:
@@ -107,7 +109,7 @@ class Workers:
         slots: int = 1,
         name: str = "worker",
         *,
-        app: str = "polos.celery_app",
+        app: str = "",
         flows: str | Path = FLOWS,
         env: Mapping[str, str | None] | None = None,
         args: tuple[str, ...] = (),
@@ -118,13 +120,15 @@ class Workers:
         """Start ``celery worker``.
 
         Args:
+            app: by default the stack's.
             prefix: a command that runs the worker, such as ``unshare``.
             ready: whether to wait until it takes work.
             mingle: whether it may spend its first second on looking for others, as by default.
         """
         number = len(self._stack.workers)
         node = f"{name}{number}"
-        command = [*prefix, sys.executable, "-m", "celery", "-A", app, "worker", f"--pool={pool}"]
+        command = [*prefix, sys.executable, "-m", "celery", "-A", app or self._stack.app]
+        command += ["worker", f"--pool={pool}"]
         command += ["-c", str(slots), "-n", f"{node}@localhost", "-l", "INFO", *args]
         command += [] if mingle else ["--without-mingle"]
         program = Program(

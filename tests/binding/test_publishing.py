@@ -26,6 +26,13 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "compressed": {"task_compression": "gzip"},
     "prefixed": {"broker_transport_options": {"global_keyprefix": "site:"}},
     "steps": {"broker_transport_options": {"priority_steps": [0, 5], "sep": ":"}},
+    "yaml": {"task_serializer": "yaml"},
+    "msgpack": {"task_serializer": "msgpack", "task_compression": "gzip"},
+    "pickle": {"task_serializer": "pickle"},
+    "priorities": {"task_default_priority": 4, "task_queue_max_priority": 10},
+    "annotated": {
+        "task_annotations": {"polos.flow": {"serializer": "yaml", "compression": "gzip"}},
+    },
     "topic": {"task_queues": [Queue("celery", routing_key="a.#")], "task_default_routing_key": "a"},
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.default_client import process_slot
 from polos.definition.progress import details
 from polos.definition.workflow import workflow
+from polos.engine.interrupting import interrupt
 from polos.errors import StepExecutionError, StepMismatch, WorkflowFailedError
 from polos.model.records import Checkpoint, Kind
 from polos.model.states import Status
@@ -396,6 +398,18 @@ def test_a_deadlock_begins_anew_without_being_counted(
     engine.result(id_)
     assert (len(calls), accounts(engine)) == (times + 1, ["x"])
     assert engine.checkpoints(id_)["pay"].attempts == attempts
+
+
+def test_a_soft_time_limit_rolls_it_back(engine: Engine) -> None:
+    class SoftLimit(Exception):
+        pass
+
+    def limited(connection: Connection) -> None:
+        put(connection, "x")
+        interrupt(SoftLimit("soft"), sys._getframe())
+
+    assert refused(engine, limited).error_type.endswith("SoftLimit")
+    assert accounts(engine) == []
 
 
 def test_other_branches_go_on_beside_it(engine: Engine) -> None:

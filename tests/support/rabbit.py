@@ -67,6 +67,11 @@ class RabbitServer(Server):
             channel = connection.channel()
             return int(channel.queue_purge(queue) or 0)
 
+    def delete(self, queue: str) -> None:
+        """Remove a queue with all its messages."""
+        with Connection(self.url, connect_timeout=5) as connection:
+            connection.channel().queue_delete(queue)
+
     def answers(self) -> bool:
         """Whether it speaks AMQP."""
         with suppress(OSError), socket.create_connection((HOST, self.port), 5) as connection:

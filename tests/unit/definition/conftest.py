@@ -10,8 +10,7 @@ from polos.definition.registry import registry
 @pytest.fixture(autouse=True)
 def own_workflows() -> Iterator[None]:
     """No test sees another's workflows or default client."""
-    client = registry.default_client()
     registry.set_default_client(None)
     with registry.scoped():
         yield
-    registry.set_default_client(client)
+    registry.set_default_client(None)
