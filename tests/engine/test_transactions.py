@@ -428,7 +428,7 @@ def test_other_branches_go_on_beside_it(engine: Engine) -> None:
     assert accounts(engine) == ["a", "b"]
 
 
-def test_a_start_inside_it_is_part_of_it(engine: Engine) -> None:
+def use_client_of(engine: Engine) -> None:
     class Client(FakeClient):
         direct = DirectClient("default", lambda: engine.store, engine.hints)
 
@@ -436,6 +436,35 @@ def test_a_start_inside_it_is_part_of_it(engine: Engine) -> None:
             return self.direct.start(request)
 
     process_slot.set(Client())
+
+
+def test_a_start_inside_it_without_the_connection_is_no_part_of_it(engine: Engine) -> None:
+    if engine.store.database.dialect == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    use_client_of(engine)
+
+    @workflow
+    async def other(ctx: WorkflowContext) -> None: ...
+
+    started: list[str] = []
+
+    def starts(connection: Connection) -> None:
+        put(connection, "x")
+        started.append(other.start().id)
+        raise ValueError
+
+    @workflow
+    async def flow(ctx: WorkflowContext) -> None:
+        await ctx.step.transaction("start", starts, max_retries=0)
+
+    with pytest.raises(StepExecutionError):
+        engine.run(flow)
+    assert engine.store.get(started[0]) is not None
+    assert accounts(engine) == []
+
+
+def test_a_start_inside_it_is_part_of_it(engine: Engine) -> None:
+    use_client_of(engine)
 
     @workflow
     async def other(ctx: WorkflowContext) -> str:
