@@ -111,8 +111,8 @@ def client_and_payload(first: Any, payload: Any, workflow_id: str) -> tuple[Work
         TypeError: the first is no client, and can't be the payload.
         ConfigurationError: no client was passed and there is no default, or more than one.
     """
-    client, call = first, f"workflow {workflow_id!r}"
-    is_payload = isinstance(first, BaseModel | dict) and not _is_client(first)
+    call = f"workflow {workflow_id!r}"
+    client, is_payload = first, isinstance(first, BaseModel | dict) and not _is_client(first)
     if is_payload and payload is None:
         client, payload = None, first
     return chosen_client(client, call, workflow_id), payload

@@ -352,22 +352,6 @@ async def with_heartbeat(ctx: WorkflowContext) -> str:
     return await ctx.step.run("after", effect, ctx.execution_id, "after", "kept")
 
 
-def written(connection: Connection, execution: str, step: str, value: Any) -> Any:
-    """An effect in the database of the checkpoints: exactly one row, whatever happens."""
-    connection.execute(insert(writings).values(execution_id=execution, step=step))
-    return value
-
-
-@workflow(id="b_transaction")
-async def transaction(ctx: WorkflowContext) -> list[Any]:
-    id_ = ctx.execution_id
-    uuid = await ctx.step.uuid("unsaved")
-    first = await ctx.step.transaction("first", written, id_, "first", 1)
-    await ctx.step.wait_for("long", seconds=PARKS)
-    second = await ctx.step.transaction("second", written, id_, "second", uuid)
-    return [first, second, await ctx.step.run("after", effect, id_, "after", 2)]
-
-
 @workflow(id="b_task")
 async def task(ctx: WorkflowContext) -> list[str]:
     charged = await ctx.step.task("charge", "task")
@@ -391,6 +375,22 @@ async def task_too_late(ctx: WorkflowContext) -> str:
         return await ctx.step.task("charge", "lost", timeout=PARKS)
     except StepExecutionError as error:
         return await ctx.step.run("instead", effect, ctx.execution_id, "instead", str(error))
+
+
+def written(connection: Connection, execution: str, step: str, value: Any) -> Any:
+    """An effect in the database of the checkpoints: exactly one row, whatever happens."""
+    connection.execute(insert(writings).values(execution_id=execution, step=step))
+    return value
+
+
+@workflow(id="b_transaction")
+async def transaction(ctx: WorkflowContext) -> list[Any]:
+    id_ = ctx.execution_id
+    uuid = await ctx.step.uuid("unsaved")
+    first = await ctx.step.transaction("first", written, id_, "first", 1)
+    await ctx.step.wait_for("long", seconds=PARKS)
+    second = await ctx.step.transaction("second", written, id_, "second", uuid)
+    return [first, second, await ctx.step.run("after", effect, id_, "after", 2)]
 
 
 @workflow(id="b_whole_retries", retries=1)
@@ -482,11 +482,11 @@ SUBJECTS = {
         Subject(cancelled, cancelled=True),
         Subject(family_cancelled, cancelled=True, ordered=False, racing=_CHILD),
         Subject(with_heartbeat),
-        Subject(transaction),
         Subject(task),
         Subject(task_group, ordered=False),
         Subject(task_lost),
         Subject(task_too_late),
+        Subject(transaction),
         Subject(invoke_and_wait, dies_before=True),
         Subject(family_cancelled, cancelled=True, ordered=False, racing=_CHILD, dies_before=True),
         Subject(whole_retries, ordered=False),
