@@ -183,6 +183,7 @@ def test_the_other_way_round(stack: Stack, served: Program) -> None:
         "no workflow 'nothing'; known:" in run("start", "nothing", "--json", code=3).data["error"]
     )
     assert "item: Field required" in run("start", "cmd-order", "-p", "{}", code=2).err
+    assert "is no cursor" in run("list", "--cursor", "x", code=2).err
     unknown = run("list", "--nope", "--json", code=2)
     assert unknown.data["exit_code"] == 2
     assert unknown.err.startswith("polos: No such option")
@@ -193,6 +194,9 @@ def test_an_app_without_polos_hears_which_lines_to_add(stack: Stack, served: Pro
     bare = Commands(stack, "celery", app=f"{APPS['servers']}:bare")
     assert "polos = Polos(app)" in bare("list", code=2).err
     run = Commands(stack, "polos")
+    late = run("start", "cmd-patient", PROJ_BROKER=f"redis://{HOST}:{free_port()}/0")
+    assert late.out.strip()
+    assert "polos: the broker is out of reach; it is delivered when" in late.err
     away = f"postgresql+psycopg://postgres@{HOST}:{free_port()}/x"
     refused = run("list", "--json", code=5, PROJ_DATABASE=away)
     assert refused.data["exit_code"] == 5

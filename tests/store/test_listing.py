@@ -152,6 +152,11 @@ MANY = 3000
 QUERIES: dict[str, dict[str, Any]] = {
     "all": {},
     "a later page": {"after": Place(Micros(1_000_000_500_000), "x")},
+    "a later page of a workflow": {
+        "workflow_id": "flow-1",
+        "after": Place(Micros(1_000_000_500_000), "x"),
+    },
+    "a later page of a tag": {"tag": "tag-1", "after": Place(Micros(1_000_001_500_000), "x")},
     "workflow": {"workflow_id": "flow-1"},
     "session": {"session_id": "session-1"},
     "user": {"user_id": "user-1"},

@@ -27,6 +27,8 @@ DUTIES: dict[str, Duty] = {
     "redispatch": lambda store: store.redispatch(500, REACH),
     "unclaimed": lambda store: store.unclaimed(["a", "b"]),
     "finish_descents": lambda store: store.finish_descents(500),
+    "expire": lambda store: store.expire(500, 30),
+    "prune": lambda store: store.prune(86_400, 500),
 }
 
 
@@ -44,7 +46,7 @@ def test_a_duty_visits_nothing_that_is_parked(store: SqlStore, name: str, analyz
         store.database.run(text("ANALYZE"))
     with statements(store.database) as sent:
         DUTIES[name](store)
-    [(statement, parameters)] = sent
+    [(statement, parameters)] = [it for it in sent if not it[0].startswith("BEGIN")]
     with store.database.engine.connect() as connection:
         visited = _visits[store.database.dialect](connection, statement, parameters)
         connection.rollback()
@@ -53,7 +55,7 @@ def test_a_duty_visits_nothing_that_is_parked(store: SqlStore, name: str, analyz
 
 def _visits_of_sqlite(connection: Connection, statement: str, parameters: Any) -> list[str]:
     rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-    by_project = "USING INDEX polos_ix_workflow", "USING INDEX polos_ix_created"
+    by_project = [f"USING INDEX polos_ix_{name}" for name in ("workflow", "created", "status")]
     return [
         row.detail
         for row in rows
