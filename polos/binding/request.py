@@ -13,6 +13,12 @@ from polos.binding.pool_watch import expect_loss_soon
 class PolosRequest(Request):
     """A request whose execution is free for others as soon as its pool process is gone."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # What kombu raises for a message of a connection that is gone; it would end the worker.
+        celerys: Any = self
+        celerys._connection_errors = (*celerys._connection_errors, AttributeError)
+
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """Celery's own handling; should the process die, its slot is to be free soon."""
         super().on_accepted(pid, time_accepted)
