@@ -47,7 +47,7 @@ class Completions:
         store: gives the store.
         dispatcher: wakes the executions.
         contact: waits for a database that is away.
-        limit: the most bytes that a value may take.
+        limit: gives the most bytes that a value may take.
         slots: how many greenlets may be at it at once, under gevent.
     """
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 import click
@@ -64,6 +66,17 @@ def complain(stopped: Stopped, *, machine: bool) -> None:
     if machine:
         click.echo(json.dumps({"error": stopped.message, "exit_code": int(stopped.code)}))
     click.echo(f"polos: {stopped.message}", err=True)
+
+
+@contextmanager
+def wrong_calls() -> Iterator[None]:
+    """Say of a value that a client refuses that the call is wrong; errors of Polos stay."""
+    try:
+        yield
+    except PolosError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise Stopped(str(error), Code.USAGE) from error
 
 
 def code_of(error: PolosError) -> Code:

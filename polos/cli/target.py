@@ -100,7 +100,8 @@ def _found(name: str | None) -> Celery | None:
     if name is None:
         return None
     try:
-        return find_app(name)
+        found: Any = find_app(name)
+        return found
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name.partition(".")[0]):
             raise _broken(name) from error

@@ -86,7 +86,8 @@ class DirectClient:
         """
         new = self._new(request)
         if request.connection is not None:
-            return start_within(request.connection, new, self._send_soon)[0]
+            committed = self._send_soon if request.dispatch else _leave
+            return start_within(request.connection, new, committed)[0]
         self._check_known([request.workflow_id])
         if request.awaited:
             new = replace(new, listener=self.watcher.expect(new.id))
@@ -209,8 +210,13 @@ class DirectClient:
             celery_options=request.celery_options,
             known_to_celery=request.known_to_celery,
             delay_seconds=request.delay_seconds,
+            start_within_seconds=request.start_within_seconds,
             tags=request.tags,
         )
+
+
+def _leave(execution: Execution) -> None:
+    """The sweep sends its hint."""
 
 
 def _hint(execution: Execution) -> Hint:

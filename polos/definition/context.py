@@ -23,7 +23,8 @@ class ExecutionFacts:
         parent_execution_id: the execution whose step started this one; None if no step did.
         root_execution_id: the execution at the top of the tree; None if this one is.
         root_workflow_id: the workflow at the top of the tree; None if this one is.
-        retry_count: how many attempts were made before this one.
+        retry_count: how often the whole of it was tried again, by its workflow's ``retries`` or
+            because somebody retried it; waits and crashes don't count.
         deployment_id: the label of the client that started it.
         state: the execution's state; None so far.
         workflow_type: ``"workflow"``.

@@ -112,9 +112,10 @@ def client_and_payload(first: Any, payload: Any, workflow_id: str) -> tuple[Work
         ConfigurationError: no client was passed and there is no default, or more than one.
     """
     call = f"workflow {workflow_id!r}"
-    if payload is None and isinstance(first, BaseModel | dict) and not _is_client(first):
-        return chosen_client(None, call, workflow_id), first
-    return chosen_client(first, call, workflow_id), payload
+    client, is_payload = first, isinstance(first, BaseModel | dict) and not _is_client(first)
+    if is_payload and payload is None:
+        client, payload = None, first
+    return chosen_client(client, call, workflow_id), payload
 
 
 def chosen_client(

@@ -21,6 +21,8 @@ from polos.model.records import (
 
 # What a step's ``status`` may be.
 COMPLETED, FAILED, WAITING, RETRYING = "completed", "failed", "waiting", "retrying"
+# What an outstanding wait of these kinds is for: the back-off before the next attempt.
+_RETRIED = frozenset({Kind.STEP, Kind.TRANSACTION})
 
 
 def details(execution: Execution, progress: Progress) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def _outstanding(wait: Wait, child: Child | None) -> dict[str, Any]:
     return {
         "key": wait.step_key,
         "kind": wait.kind.value,
-        "status": RETRYING if wait.kind is Kind.STEP else WAITING,
+        "status": RETRYING if wait.kind in _RETRIED else WAITING,
         "attempts": wait.attempts,
         "started_at": _iso(wait.started_at),
         "finished_at": None,

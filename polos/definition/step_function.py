@@ -38,6 +38,15 @@ def check_function(key: str, function: Any) -> None:
         )
 
 
+def check_plain(key: str, function: Any) -> None:
+    """Raise TypeError for the function of a transaction step that is an ``async def``."""
+    if is_async(function):
+        raise TypeError(
+            f"the transaction step {key!r} was given the 'async def' {_name(function)}; pass a "
+            "plain function, which takes the connection as its first argument"
+        )
+
+
 def check_timeout(key: str, function: Any, timeout: float | None) -> None:
     """Raise ConfigurationError for a time limit on a function that is known to block."""
     if timeout is None or not _surely_blocks(function):

@@ -12,7 +12,13 @@ from polos.codec.values import MAX_VALUE_BYTES
 from polos.definition.children import ChildRequests
 from polos.definition.names import check_key
 from polos.definition.registry import Registry, registry
-from polos.definition.step_function import check_function, check_timeout, error_types, is_async
+from polos.definition.step_function import (
+    check_function,
+    check_plain,
+    check_timeout,
+    error_types,
+    is_async,
+)
 from polos.definition.task_steps import TaskSteps
 from polos.errors import StepExecutionError
 from polos.model.ports import Effects
@@ -127,20 +133,70 @@ class Steps(TaskSteps):
         check_key(key)
         check_function(key, func)
         check_timeout(key, func, timeout)
-        policy = _POLICY
         given = (max_retries, base_delay, max_delay, retry_on, no_retry_on, timeout, jitter)
-        if given != _DEFAULTS:
-            policy = RetryPolicy(
-                max_retries=max_retries,
-                base_delay=base_delay,
-                max_delay=max_delay,
-                retry_on=None if retry_on is None else error_types("retry_on", retry_on),
-                no_retry_on=error_types("no_retry_on", no_retry_on),
-                timeout=timeout,
-                jitter=jitter,
-            )
+        policy = _POLICY if given == _DEFAULTS else _policy(*given)
         request = StepRequest(key, func, args, kwargs, policy, is_async(func))
         return await self._effects.run(request)
+
+    async def transaction(  # noqa: PLR0913
+        self,
+        key: str,
+        func: Callable[..., T],
+        *args: Any,
+        max_retries: int = 2,
+        base_delay: float = 1.0,
+        max_delay: float = 10.0,
+        retry_on: Errors | None = None,
+        no_retry_on: Errors = (),
+        jitter: float = 0.0,
+        **kwargs: Any,
+    ) -> T:
+        """Call a function whose writes are committed together with the step: exactly once.
+
+        ``func(connection, *args)`` gets a connection to the database in which Polos keeps its
+        executions, in a transaction: SQLAlchemy's ``Connection``, or Django's where Polos runs on
+        Django's database. What it writes there and the step's value are committed as one, by the
+        holder of the lease only. When it raises, all of it is rolled back, and it is called again
+        as ``run`` does; after a deadlock it begins anew at once, which doesn't count.
+
+        The function must not commit or roll back. What it does elsewhere is no part of it, nor is
+        a start of a workflow without ``connection=connection``. Keep it short: rows stay locked
+        while it runs, and with SQLite nobody else can write at all.
+
+        Example::
+
+            def debit(connection: Connection, account: str, amount: int) -> int:
+                statement = update(accounts).where(accounts.c.id == account)
+                connection.execute(statement.values(balance=accounts.c.balance - amount))
+                return amount
+
+            await ctx.step.transaction("debit", debit, order.account, order.amount)
+
+        Args:
+            key: the step's key.
+            func: a plain function; its first argument is the connection.
+            args: what it is called with after that.
+            max_retries: as in ``run``, and so are those that follow.
+            base_delay: seconds before the first retry.
+            max_delay: the most seconds before a retry.
+            retry_on: try again only after these exceptions.
+            no_retry_on: never try again after these.
+            jitter: the part of a delay that is drawn at random, from 0 to 1.
+            kwargs: what it is called with, by name.
+
+        Raises:
+            StepExecutionError: the last attempt failed, or the function has ended the transaction.
+            DuplicateStepKey: the key was used before in this execution.
+            TypeError: ``func`` can't be called, or is an ``async def``.
+            ValueError: the key or a number is not acceptable.
+        """
+        check_key(key)
+        check_function(key, func)
+        check_plain(key, func)
+        policy = _policy(max_retries, base_delay, max_delay, retry_on, no_retry_on, None, jitter)
+        request = StepRequest(key, func, args, kwargs, policy, kind=Kind.TRANSACTION)
+        value: T = await self._effects.run(request)
+        return value
 
     async def wait_for(
         self,
@@ -233,6 +289,26 @@ class Steps(TaskSteps):
         check_key(key)
         read: int = self._effects.record(key, Kind.NOW, lambda: self._effects.now() // 1000)
         return read
+
+
+def _policy(  # noqa: PLR0913
+    max_retries: int,
+    base_delay: float,
+    max_delay: float,
+    retry_on: Errors | None,
+    no_retry_on: Errors,
+    timeout: float | None,
+    jitter: float,
+) -> RetryPolicy:
+    return RetryPolicy(
+        max_retries=max_retries,
+        base_delay=base_delay,
+        max_delay=max_delay,
+        retry_on=None if retry_on is None else error_types("retry_on", retry_on),
+        no_retry_on=error_types("no_retry_on", no_retry_on),
+        timeout=timeout,
+        jitter=jitter,
+    )
 
 
 def _fraction(seed: str) -> float:

@@ -115,6 +115,40 @@ class SyncSteps:
             )
         )
 
+    def transaction(  # noqa: PLR0913
+        self,
+        key: str,
+        func: Callable[..., T],
+        *args: Any,
+        max_retries: int = 2,
+        base_delay: float = 1.0,
+        max_delay: float = 10.0,
+        retry_on: Errors | None = None,
+        no_retry_on: Errors = (),
+        jitter: float = 0.0,
+        **kwargs: Any,
+    ) -> T:
+        """Call a function whose writes are committed with the step; see ``Steps.transaction``.
+
+        Example::
+
+            ctx.step.transaction("debit", debit, order.account, order.amount)
+        """
+        return self._drive(
+            self._steps.transaction(
+                key,
+                func,
+                *args,
+                max_retries=max_retries,
+                base_delay=base_delay,
+                max_delay=max_delay,
+                retry_on=retry_on,
+                no_retry_on=no_retry_on,
+                jitter=jitter,
+                **kwargs,
+            )
+        )
+
     def wait_for(
         self,
         key: str,

@@ -139,8 +139,10 @@ def workflow(  # noqa: PLR0913
         on_start: a function, or several, to call before it.
         on_end: a function, or several, to call after it.
         state_schema: the Pydantic model of its state.
-        retries: how often a failed execution is tried again as a whole.
-        timeout_seconds: the most seconds that one execution may take; None: no limit.
+        retries: how often a failed execution is tried again as a whole, after pauses of 1, 2, 4 …
+            at most 10 seconds; what has succeeded is not done again.
+        timeout_seconds: the most seconds that one execution may take, its waits and retries
+            included; then it fails with ``ExecutionTimedOut``. None: no limit.
         celery: options of the workflow's own Celery task: ``rate_limit``, ``priority``, …
         version: a label for this version of the code.
 

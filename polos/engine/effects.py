@@ -17,7 +17,8 @@ from polos.engine.attempt import Attempt, value_of
 from polos.engine.interrupting import call_user
 from polos.engine.signals import is_own_exit
 from polos.engine.tasks import TaskWaits
-from polos.errors import CodecError, ExecutionExists
+from polos.engine.transactions import Final, transacted
+from polos.errors import CodecError, ExecutionExists, LeaseLost
 from polos.model.ports import ChildRequest, Dispatcher, TaskRequest, TaskSender
 from polos.model.records import (
     Checkpoint,
@@ -99,7 +100,7 @@ class AttemptEffects:
 
     async def run(self, request: StepRequest) -> Any:
         """The value of a step."""
-        if self._branches.ask(request.key, Kind.STEP) is not None:
+        if self._branches.ask(request.key, request.kind) is not None:
             return value_of(await self._branches.replayed(request.key))
         await self._branches.live()
         row = await self._live_step(request)
@@ -208,50 +209,77 @@ class AttemptEffects:
         if wait is not None and wait.due_at is not None:
             await self._branches.timer(wait, wait.due_at)
         while True:
-            row, error = await self._try(request, policy, failed, started)
+            this = Checkpoint(
+                request.key,
+                request.kind,
+                attempts=failed + 1,
+                started_at=started,
+                history=history,
+            )
+            row, error = await self._try(request, policy, this)
+            if row is not None and not self._journal.has(row):
+                [row] = self._journal.commit([row], self._branches.waits_to_store())
             if row is not None:
-                kept_row = row if history is None else replace(row, history=history)
-                [kept] = self._journal.commit([kept_row], self._branches.waits_to_store())
-                return kept
+                return row
             failed += 1
             history = self._longer(history, error)
-            back_off = Wait(request.key, Kind.STEP, None, None, failed, error, started, history)
+            back_off = Wait(request.key, request.kind, None, None, failed, error, started, history)
             await self._back_off(back_off, policy.delay(failed))
 
     async def _try(
-        self, request: StepRequest, policy: RetryPolicy, failed: int, started: Micros
+        self, request: StepRequest, policy: RetryPolicy, this: Checkpoint
     ) -> tuple[Checkpoint | None, Failure | None]:
-        """One attempt of a step: its checkpoint, or the error after which it is tried again."""
-        key, attempt = request.key, failed + 1
+        """One attempt of a step: its checkpoint, or the error after which it is tried again.
+
+        Args:
+            this: the checkpoint, without what the attempt comes to.
+        """
+        key, attempt = request.key, this.attempts
         began = time.monotonic()
         try:
-            value = await self._call(request, policy.timeout)
+            value = await self._call(request, policy.timeout, this)
         except (Exception, SystemExit) as error:
-            if isinstance(error, SystemExit) and not is_own_exit(error):
+            if self._must_pass(error):
                 raise
-            if self._attempt.is_interruption(error) and self._attempt.raised_in_function:
-                raise  # at this step, and not by it
-            failure = failure_of(error, key, attempt)
-            again = policy.again(error, attempt) and not self._ends_attempts(error, policy)
+            cause = error.cause if isinstance(error, Final) else error
+            failure = failure_of(cause, key, attempt)
+            again = cause is error and self._again(error, policy, attempt)
             self._log(logging.WARNING, key, attempt, began, f"failed: {failure.reason}")
-            if again:
-                return None, failure
-            return self._row(key, None, failure, attempt, started), None
+            return (None, failure) if again else (replace(this, failure=failure), None)
+        if request.kind is Kind.TRANSACTION:
+            self._log(logging.INFO, key, attempt, began, "committed")
+            return value, None
         try:
             data = encode(value, self._limit)
         except CodecError as error:
-            failure = failure_of(error, key, attempt)
-            return self._row(key, None, failure, attempt, started), None
+            return replace(this, failure=failure_of(error, key, attempt)), None
         self._log(logging.INFO, key, attempt, began, "done")
-        return self._row(key, data, None, attempt, started), None
+        return replace(this, value=data), None
 
-    def _ends_attempts(self, error: BaseException, policy: RetryPolicy) -> bool:
-        """Whether a step is not tried again after what came from outside, unless it says so."""
-        return self._attempt.is_interruption(error) and policy.retry_on is None
+    def _must_pass(self, error: BaseException) -> bool:
+        """Whether it is no failure of the step's own."""
+        if isinstance(error, SystemExit):
+            return not is_own_exit(error)
+        if self._attempt.is_interruption(error):
+            return self._attempt.raised_in_function  # at this step, and not by it
+        return isinstance(error, LeaseLost) and self._journal.closed
 
-    async def _call(self, request: StepRequest, timeout: float | None) -> Any:
+    def _again(self, error: BaseException, policy: RetryPolicy, attempt: int) -> bool:
+        """Whether it is tried again; not after what came from outside, unless it says so."""
+        outside = self._attempt.is_interruption(error) and policy.retry_on is None
+        return policy.again(error, attempt) and not outside
+
+    def _function(self, request: StepRequest, this: Checkpoint) -> Callable[[], Any]:
+        """What is called for a step; for a transaction, what gives its committed checkpoint."""
+        if request.kind is not Kind.TRANSACTION:
+            return partial(request.func, *request.args, **request.kwargs)
+        for wait in self._branches.waits_to_store():
+            self._journal.keep_wait(wait)
+        return partial(transacted, self._journal, request, this, self._limit)
+
+    async def _call(self, request: StepRequest, timeout: float | None, this: Checkpoint) -> Any:
         key, attempt = request.key, self._attempt
-        function = partial(request.func, *request.args, **request.kwargs)
+        function = self._function(request, this)
         attempt.working += 1
         try:
             if timeout is None:
@@ -285,13 +313,6 @@ class AttemptEffects:
         wait = replace(failed, due_at=due)
         self._journal.keep_wait(wait)
         await self._branches.timer(wait, due)
-
-    def _row(
-        self, key: str, data: bytes | None, failure: Failure | None, attempts: int, started: Micros
-    ) -> Checkpoint:
-        return Checkpoint(
-            key, Kind.STEP, value=data, failure=failure, attempts=attempts, started_at=started
-        )
 
     def _log(self, level: int, key: str, attempt: int, began: float, text: str) -> None:
         if not log.isEnabledFor(level):

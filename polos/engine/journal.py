@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from polos.engine.contact import Contact
 from polos.errors import DuplicateStepKey, LeaseLost, StepMismatch, StoreUnavailable
@@ -141,6 +142,40 @@ class Journal:
         for row in kept:
             self._recorded[row.step_key] = row
         return kept
+
+    def transact(self, key: str, make: Callable[[Any], Checkpoint]) -> Checkpoint:
+        """Write a checkpoint in the transaction in which it is made; what is now recorded.
+
+        Raises:
+            LeaseLost: nothing was written.
+            FunctionRaised: what ``make`` raised; nothing was written.
+            TransactionEnded: ``make`` has ended the transaction itself.
+        """
+        id_, token, tries = self.execution.id, self._claimed.token, itertools.count()
+        made: list[Checkpoint] = []
+
+        def rows(connection: Any) -> Sequence[Checkpoint]:
+            made[:] = [self._row(make(connection))]
+            return [*self._unsaved, *made]
+
+        def once() -> Checkpoint:
+            # Where an answer was lost, the first try may have taken effect.
+            found = self._store.recorded(id_, key) if next(tries) else None
+            if found is None and self._store.transact(id_, token, rows):
+                return made[0]
+            found = found or self._store.recorded(id_, key)
+            assert found is not None, "a checkpoint that was there is gone"
+            return found
+
+        kept = self.persist(once)
+        self._unsaved.clear()
+        self.has_grown = True
+        self._recorded[key] = kept
+        return kept
+
+    def has(self, row: Checkpoint) -> bool:
+        """Whether this very checkpoint is recorded."""
+        return self._recorded.get(row.step_key) is row
 
     def keep_wait(self, wait: Wait) -> None:
         """Write a wait in the place of the one of its key."""

@@ -1,12 +1,14 @@
 """What one floor needs of another that it must not import.
 
 ``Effects`` is all that a workflow's steps know of the engine; ``Dispatcher`` sends hints;
-``WorkflowClient`` is what ``wf.run(client, …)`` needs of a client.
+``WorkflowClient`` is what ``wf.run(client, …)`` needs of a client; a ``Transactor`` gives a step's
+function the connection to write through.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +21,10 @@ from polos.model.records import (
 )
 
 T = TypeVar("T")
+
+# Begins a transaction of the store's database, and gives the connection that a step's function
+# gets; commits at the block's end, or rolls back for an exception.
+Transactor = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +175,7 @@ class StartRequest:
     """One start of a workflow from outside; payload and state are encoded and validated.
 
     Attributes:
+        start_within_seconds: not begun within this time, it never is; also below 0.
         awaited: whether the caller is going to wait for the end.
         connection: the caller's own, in whose transaction it is to be written.
     """
@@ -188,6 +195,7 @@ class StartRequest:
     known_to_celery: bool = False
     dispatch: bool = True
     delay_seconds: float = 0.0
+    start_within_seconds: float | None = None
     awaited: bool = False
     connection: Any = None
     tags: tuple[str, ...] = ()
@@ -201,5 +209,6 @@ __all__ = [
     "TaskRequest",
     "TaskSender",
     "TaskSending",
+    "Transactor",
     "WorkflowClient",
 ]

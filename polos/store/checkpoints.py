@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -59,6 +59,17 @@ _of_one = (
 )
 _all = Prebuilt(_of_one)
 _some = _of_one.where(checkpoints.c.step_key.in_(bindparam("keys", expanding=True)))
+
+
+_one = Prebuilt(
+    select(checkpoints).where(
+        checkpoints.c.execution_id == bindparam("the_id"),
+        checkpoints.c.step_key == bindparam("key"),
+    )
+)
+_holds_lease = Prebuilt(holds_lease)
+# Runs a statement in a transaction; its rows.
+Run = Callable[[Prebuilt, Mapping[str, Any]], Sequence[Any]]
 
 
 @cache
@@ -151,6 +162,29 @@ def _written(
     return {key: it for key, it in adopted.items() if checkpoint_values(it) != given[key]}
 
 
+def write_new(
+    run: Run, dialect: str, execution_id: str, token: str, rows: Sequence[Checkpoint]
+) -> bool:
+    """Write checkpoints in a transaction of any library; False where the last one was there.
+
+    Raises:
+        LeaseLost: the token no longer holds the lease.
+    """
+    if dialect in MYSQL:
+        # One by one: a count doesn't tell which of several it leaves out.
+        named = [_parameters(execution_id, token, [row]) for row in rows]
+        is_written = [run(_counted_insert(1), it)[0].count for it in named][-1] == 1
+    else:
+        done = run(_insert(dialect, len(rows)), _parameters(execution_id, token, rows))
+        written = {row.step_key for row in done}
+        is_written = rows[-1].step_key in written
+    if is_written:
+        return True
+    if not run(_holds_lease, {"the_id": execution_id, "the_token": token}):
+        raise LeaseLost(execution_id)
+    return False
+
+
 def write_outside(connection: Connection, execution_id: str, row: Checkpoint) -> None:
     """Write a completion from outside, unless the execution recorded one itself.
 
@@ -163,6 +197,12 @@ def write_outside(connection: Connection, execution_id: str, row: Checkpoint) ->
 def load(database: Database, execution_id: str) -> tuple[Checkpoint, ...]:
     """All checkpoints, in the order in which they were resolved."""
     return tuple(checkpoint_of(row) for row in database.run(_all, {"the_id": execution_id}))
+
+
+def recorded(database: Database, execution_id: str, step_key: str) -> Checkpoint | None:
+    """The checkpoint of one key, if it is there."""
+    rows = database.run(_one, {"the_id": execution_id, "key": step_key})
+    return checkpoint_of(rows[0]) if rows else None
 
 
 def _adopted(

@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from polos.errors import ConfigurationError, StoreUnavailable
+from polos.model.ports import Transactor
 from polos.model.settings import find_home
 from polos.store.columns import MYSQL
 from polos.store.rewriting import run_rewritten
@@ -34,14 +35,23 @@ def framework_url() -> str:
     """The URL of the database of a Django project that has Polos among its apps; else empty."""
     if "DJANGO_SETTINGS_MODULE" not in os.environ and "django.conf" not in sys.modules:
         return ""
+    databases = _framework("databases")
+    return "" if databases is None else str(databases.find_url())
+
+
+def framework_transactor() -> Transactor | None:
+    """The transactions of that project, where its database is the store's."""
+    return _framework("transactions").in_atomic if framework_url() else None
+
+
+def _framework(name: str) -> Any:
     # By name: what knows Django lies above, and is imported only where Django is.
     try:
-        databases = importlib.import_module("polos.contrib.django.databases")
+        return importlib.import_module(f"polos.contrib.django.{name}")
     except ModuleNotFoundError as error:
         if error.name != "django":
             raise
-        return ""
-    return str(databases.find_url())
+        return None
 
 
 def url_text(

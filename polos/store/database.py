@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Executable
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from polos.errors import StoreUnavailable
+from polos.store.callers import flush_committed
 from polos.store.columns import MYSQL
 from polos.store.connecting import begin_words, embedded_url, framework_url, make_engine, parsed
 from polos.store.prebuilt import Prebuilt, Transaction, run_in, transaction, wrapped
@@ -112,9 +113,9 @@ class Database:
         def once() -> T:
             kept = self._kept()
             if kept is None:
-                with self.engine.begin() as connection:
+                with self.engine.connect() as connection, _whole(connection):
                     return work(connection)
-            with self._minding(kept), kept.begin():
+            with self._minding(kept), _whole(kept):
                 return work(kept)
 
         return self._retried(once)
@@ -136,6 +137,30 @@ class Database:
         finally:
             here.keeps = False
             here.let_go()
+
+    @contextmanager
+    def begun(self) -> Iterator[Connection]:
+        """One transaction for statements that are not the store's; it is not tried again.
+
+        What else this thread asks for while the block lasts goes by another connection, and so is
+        no part of it.
+        """
+        kept = self._kept()
+        if kept is None:
+            with self.engine.connect() as connection, _whole(connection):
+                yield connection
+            return
+        here = self._here
+        here.keeps, here.connection = False, None
+        try:
+            with _whole(kept):
+                yield kept
+        finally:
+            here.keeps, here.connection = True, kept
+            if kept.invalidated:
+                here.let_go()
+                self.engine.dispose()
+        flush_committed(kept)
 
     def driven(self, work: Callable[[Transaction], T]) -> T:
         """The same for prebuilt statements only, without SQLAlchemy's share of the time."""
@@ -230,18 +255,35 @@ class Database:
             try:
                 return work()
             except DBAPIError as error:
-                conflict = _is_conflict(error)
-                away = _is_away(error)
+                conflict = is_conflict(error)
+                away = is_away(error)
                 if conflict and tried < _TRIES:
                     pass
                 elif conflict or away:
-                    raise StoreUnavailable(
-                        self.url, _first_line(error), _was_sent(error)
-                    ) from error
+                    raise StoreUnavailable(self.url, first_line(error), _was_sent(error)) from error
                 else:
                     raise
             time.sleep(random.random() * 0.01 * 2**tried)
         raise AssertionError("unreachable")
+
+
+@contextmanager
+def _whole(connection: Connection) -> Iterator[None]:
+    """A transaction that is over at the end of the block, also where its commit fails.
+
+    After that SQLAlchemy rolls nothing back, and all that follows on the connection would be part
+    of a transaction that nobody commits.
+    """
+    try:
+        with connection.begin():
+            yield
+    except BaseException as error:
+        if not connection.invalidated:
+            try:
+                connection.dialect.do_rollback(connection.connection)
+            except connection.dialect.loaded_dbapi.Error:
+                connection.invalidate(error)
+        raise
 
 
 def _forget_after_fork(database: Database) -> None:
@@ -256,36 +298,64 @@ def _forget_after_fork(database: Database) -> None:
     os.register_at_fork(after_in_child=forget)
 
 
-def _code(error: DBAPIError) -> int | None:
+def _code(original: BaseException) -> int | None:
     """The number that MySQL and MariaDB give an error."""
-    first = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    first = original.args[0] if original.args else None
     return first if isinstance(first, int) else None
 
 
-def _is_conflict(error: DBAPIError) -> bool:
-    original = error.orig
-    code = _code(error)
+def is_conflict(error: BaseException) -> bool:
+    """Whether a transaction has to begin anew: a deadlock, or a serialization failure."""
+    if not _is_called("DatabaseError", error):
+        return False
+    original = _driver_error(error)
+    code = _code(original)
     if code is not None:
         return code in _RETRIED_CODES
     busy = "database is locked" in str(original)
-    return getattr(original, "sqlstate", None) in _RETRIED_STATES or busy
+    return _state(original) in _RETRIED_STATES or busy
 
 
-def _is_away(error: DBAPIError) -> bool:
+def is_away(error: BaseException) -> bool:
     """Whether the database is out of reach, and not the statement at fault."""
-    if error.connection_invalidated or isinstance(error, InterfaceError):
+    if is_cut(error) or _is_called("InterfaceError", error):
         return True
-    if not isinstance(error, OperationalError):
+    if not _is_called("OperationalError", error):
         return False
-    code = _code(error)
+    original = _driver_error(error)
+    code = _code(original)
     if code is not None:
         # Whatever keeps a connection from being made; else many a mistake is one of these, too.
-        return error.statement is None or code in _AWAY_CODES
-    state = getattr(error.orig, "sqlstate", None)
+        never_sent = isinstance(error, DBAPIError) and error.statement is None
+        return never_sent or code in _AWAY_CODES
+    state = _state(original)
     if state is not None:
         return str(state).startswith(_AWAY_STATES)
-    text = str(error.orig)
+    text = str(original)
     return "SQL variables" not in text and "compound SELECT" not in text
+
+
+def is_cut(error: BaseException) -> bool:
+    """Whether the connection is known to be lost, or the server to be out of reach."""
+    if not isinstance(error, DBAPIError):
+        return False
+    original = _driver_error(error)
+    told = str(_state(original)).startswith(_AWAY_STATES) or _code(original) in _AWAY_CODES
+    return told or error.connection_invalidated
+
+
+def _is_called(name: str, error: BaseException) -> bool:
+    # Each library has its own classes of these names.
+    return any(found.__name__ == name for found in type(error).__mro__)
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    """What the driver raised: SQLAlchemy and Django have it inside their own errors."""
+    return getattr(error, "orig", None) or error.__cause__ or error
+
+
+def _state(original: BaseException) -> Any:
+    return getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
 
 
 def _was_sent(error: DBAPIError) -> bool:
@@ -293,6 +363,8 @@ def _was_sent(error: DBAPIError) -> bool:
     return error.statement is not None or error.connection_invalidated
 
 
-def _first_line(error: DBAPIError) -> str:
-    lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
-    return lines[0] if lines else type(error.orig).__name__
+def first_line(error: BaseException) -> str:
+    """The first line of what the driver said."""
+    original = _driver_error(error)
+    lines = [line.strip() for line in str(original).splitlines() if line.strip()]
+    return lines[0] if lines else type(original).__name__

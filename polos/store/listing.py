@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, literal_column, or_, select
 
 from polos.model.listing import ExecutionPage, ExecutionQuery, ExecutionSummary, Place
 from polos.model.records import Micros, as_datetime
 from polos.model.states import Status
 from polos.store import tags
+from polos.store.columns import MYSQL
 from polos.store.database import Database
 from polos.store.executions import one_of
 from polos.store.schema import IS_LISTED, LISTED
@@ -65,11 +66,30 @@ def _statement(query: ExecutionQuery) -> Select[Any]:
         source = source.where(of_project())
     else:
         source = source.where(table.c.project_id == _project)
-    return (
+    listed = (
         source.where(*_conditions(query, created_at, id_))
         .order_by(created_at.desc(), id_.desc())
         .limit(query.limit + 1)
     )
+    of, index = _index(query)
+    for dialect in sorted(MYSQL) if index else ():
+        # It finds the index by itself, but then reads it from its end instead of from the place.
+        listed = listed.with_hint(of, f"FORCE INDEX ({index})", dialect)
+    return listed
+
+
+def _index(query: ExecutionQuery) -> tuple[Table, str]:
+    """The index that has what is asked for in its order, and its table; no name for none."""
+    if query.tag is not None:
+        return tags_table, "polos_ix_tag"
+    if query.parent_execution_id is not None or query.statuses == (Status.RUNNING,):
+        return table, ""
+    for name in ("session", "user"):
+        if getattr(query, f"{name}_id") is not None:
+            return table, f"polos_ix_{name}"
+    if len(query.statuses) == 1 and LISTED.issuperset(query.statuses):
+        return table, "polos_ix_status"
+    return table, "polos_ix_created" if query.workflow_id is None else "polos_ix_workflow"
 
 
 def _conditions(

@@ -11,11 +11,16 @@ from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.schema import executions as table
 from polos.store.schema import workers
+from polos.store.unindexed import of_project
 from polos.store.workers import known_workflows, report_of
 
-_of_project = table.c.project_id == bindparam("project")
+# What has been silent for longer is no worker of now: names of containers never come back.
+_FORGOTTEN = 86_400 * SECOND
+
 _counts = (
-    select(table.c.status, func.count().label("number")).where(_of_project).group_by(table.c.status)
+    select(table.c.status, func.count().label("number"))
+    .where(table.c.project_id == bindparam("project"))
+    .group_by(table.c.status)
 )
 # As the sweep finds them: by the index on what is to be sent.
 _is_due = or_(
@@ -29,13 +34,16 @@ _due = (
         func.count().label("number"),
         func.min(table.c.created_at).label("oldest"),
     )
-    .where(_of_project, table.c.dispatch_at.is_not(None), _is_due)
+    .where(of_project(), table.c.dispatch_at.is_not(None), _is_due)
     .group_by(table.c.workflow_id, table.c.queue)
     .order_by(table.c.workflow_id, table.c.queue)
 )
 _seen = (
     select(workers, (now_micros() - workers.c.seen_at).label("silent"))
-    .where(workers.c.project_id == bindparam("project"))
+    .where(
+        workers.c.project_id == bindparam("project"),
+        workers.c.seen_at > now_micros() - _FORGOTTEN,
+    )
     .order_by(workers.c.name)
 )
 _projects = (
@@ -46,14 +54,20 @@ _projects = (
 )
 
 
-def overview(database: Database, project_id: str) -> Overview:
-    """How a project stands; it reads all of its executions to count them."""
+def overview(database: Database, project_id: str, *, counted: bool = True) -> Overview:
+    """How a project stands.
+
+    Args:
+        database: where it is.
+        project_id: the project.
+        counted: whether to count its executions, for which all of them are read.
+    """
     named = {"project": project_id}
-    counts = {row.status: row.number for row in database.run(_counts, named)}
+    counts = {row.status: row.number for row in database.run(_counts, named)} if counted else {}
     return Overview(
         now=Micros(database.run(select(now_micros()))[0][0]),
         workers=seen_workers(database, project_id),
-        counts={status.value: counts.get(status.value, 0) for status in Status},
+        counts={status.value: counts.get(status.value, 0) for status in Status if counted},
         due=tuple(
             DueWork(row.workflow_id, row.queue, row.number, Micros(row.oldest))
             for row in database.run(_due, named)
@@ -63,7 +77,7 @@ def overview(database: Database, project_id: str) -> Overview:
 
 
 def seen_workers(database: Database, project_id: str) -> tuple[SeenWorker, ...]:
-    """All workers that have not signed off, also those that have fallen silent."""
+    """Workers that have not signed off, also those that fell silent within the last day."""
     found = []
     for row in database.run(_seen, {"project": project_id}):
         report = report_of(row)

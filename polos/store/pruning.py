@@ -6,9 +6,16 @@ somebody may look one of them up.
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Connection, bindparam, delete, exists, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+)
 
 from polos.model.records import micros
 from polos.store.clock import now_micros
@@ -22,8 +29,12 @@ _MOST_CHECKPOINTS = 5_000
 _others = table.alias("others")
 
 
-def _open(*conditions: Any) -> Any:
-    return exists().where(_others.c.finished_at.is_(None), *conditions)
+def _none_open(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    # One look for each row. An EXISTS may become a join, planned for fewer rows than there are.
+    is_open: Select[tuple[object]] = select(literal_column("1")).where(
+        _others.c.finished_at.is_(None), condition
+    )
+    return is_open.limit(1).scalar_subquery().is_(None)
 
 
 _old = (
@@ -33,9 +44,9 @@ _old = (
         table.c.finished_at <= select(now_micros() - bindparam("age")).scalar_subquery(),
         ~table.c.unannounced,
         ~table.c.cancel_descends,
-        ~_open(_others.c.id == table.c.parent_execution_id),
-        ~_open(_others.c.id == table.c.root_execution_id),
-        ~_open(_others.c.parent_execution_id == table.c.id),
+        _none_open(_others.c.id == table.c.parent_execution_id),
+        _none_open(_others.c.id == table.c.root_execution_id),
+        _none_open(_others.c.parent_execution_id == table.c.id),
     )
     .order_by(table.c.finished_at)
     .limit(bindparam("most"))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, select
 
 from polos.errors import ExecutionExists, LeaseLost
 from polos.model.outcome import Outcome
+from polos.model.ports import Transactor
 from polos.model.records import (
     ANYTHING,
     Bid,
@@ -37,10 +39,12 @@ from polos.store import (
     recovery,
     sweeping,
     tasks,
+    transacting,
     waits,
     workers,
 )
 from polos.store.clock import now_micros
+from polos.store.connecting import framework_transactor
 from polos.store.control import ControlStore
 from polos.store.database import Database
 from polos.store.listening import Line
@@ -72,6 +76,8 @@ class SqlStore(ControlStore):
     ) -> None:
         self.database = database
         self.project_id = project_id
+        # In whose transactions the functions of transaction steps are called.
+        self.transactor: Transactor = database.begun
         self._early = early
         self._horizon = horizon
 
@@ -90,12 +96,15 @@ class SqlStore(ControlStore):
         )
         own = database.dialect == "sqlite"
         ensure_schema(database, migrate=own or settings.auto_migrate)
-        return cls(
+        store = cls(
             database,
             settings.project_id,
             early=settings.wait_threshold_seconds,
             horizon=settings.countdown_horizon,
         )
+        if not settings.database_url:
+            store.transactor = framework_transactor() or store.transactor
+        return store
 
     @property
     def resolution(self) -> int:
@@ -125,6 +134,10 @@ class SqlStore(ControlStore):
     def get(self, execution_id: str) -> Execution | None:
         """The execution, if this project has it."""
         return executions.get(self.database, self.project_id, execution_id)
+
+    def known(self, ids: Sequence[str]) -> frozenset[str]:
+        """Those of the given ids that are executions of this project."""
+        return executions.known(self.database, self.project_id, ids)
 
     def ended(self, execution_ids: Sequence[str]) -> dict[str, Execution]:
         """Those of the given that have ended."""
@@ -202,6 +215,25 @@ class SqlStore(ControlStore):
             return adopted
 
         return self.database.transaction(work)
+
+    def recorded(self, execution_id: str, step_key: str) -> Checkpoint | None:
+        """The checkpoint of one key, if it is there."""
+        return checkpoints.recorded(self.database, execution_id, step_key)
+
+    def transact(
+        self, execution_id: str, token: str, make: Callable[[Any], Sequence[Checkpoint]]
+    ) -> bool:
+        """Commit what ``make`` writes through its connection together with what it gives.
+
+        The function of a transaction step is called in it, again after a deadlock. False where
+        the last checkpoint was there already; nothing was written then.
+
+        Raises:
+            LeaseLost: the token no longer holds the lease; nothing was written.
+            FunctionRaised: what ``make`` raised; nothing was written.
+            TransactionEnded: ``make`` has ended the transaction itself.
+        """
+        return transacting.transact(self.transactor, self.database.url, execution_id, token, make)
 
     def keep_wait(self, execution_id: str, token: str, wait: Wait) -> None:
         """Commit a wait in the place of the one of its key.
@@ -309,6 +341,10 @@ class SqlStore(ControlStore):
     def wake_due(self, most: int, reach: Reach = ANYTHING) -> tuple[Hint, ...]:
         """Queue the waiting executions whose time has come."""
         return sweeping.wake_due(self.database, self.project_id, self._early, most, reach)
+
+    def wake(self, execution_id: str) -> tuple[Hint, ...]:
+        """Queue a waiting execution before its time has come."""
+        return sweeping.wake_one(self.database, execution_id)
 
     def send_ahead(self, most: int, reach: Reach = ANYTHING) -> tuple[Hint, ...]:
         """Hints with a countdown for the waits that end soon."""

@@ -103,6 +103,7 @@ class Campaign:
         os.environ[HOME] = str(self._home)
         logging.basicConfig(filename=self._log, level=logging.INFO, force=True)
         upgrade(self._database)
+        self._outside.prepare()
         self._prepare()
 
     def undisturbed(self) -> tuple[Scene, list[str]]:

@@ -15,12 +15,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert
+
 from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.workflow import workflow
 from polos.definition.workflow_class import Workflow
 from polos.errors import StepExecutionError
 from tests.acceptance.ledger import VARIABLE, Ledger, async_effect, effect
 
+# What transaction steps write.
+writings = Table(
+    "boundary_writings",
+    MetaData(),
+    Column("execution_id", String(255), nullable=False),
+    Column("step", String(255), nullable=False),
+)
 SHORT = 0.01
 PARKS = 0.1
 HOUR = 3600.0
@@ -343,6 +352,47 @@ async def with_heartbeat(ctx: WorkflowContext) -> str:
     return await ctx.step.run("after", effect, ctx.execution_id, "after", "kept")
 
 
+@workflow(id="b_task")
+async def task(ctx: WorkflowContext) -> list[str]:
+    charged = await ctx.step.task("charge", "task")
+    return [charged, await ctx.step.run("after", effect, ctx.execution_id, "after", "done")]
+
+
+@workflow(id="b_task_group")
+async def task_group(ctx: WorkflowContext) -> list[str]:
+    return await ctx.step.task("all", ["one", "two"])
+
+
+@workflow(id="b_task_lost")
+async def task_lost(ctx: WorkflowContext) -> str:
+    """Its first message is lost. A cut connection must not take as long as the pause."""
+    return await ctx.step.task("charge", "lost once", resend_after=4 * PARKS)
+
+
+@workflow(id="b_task_too_late")
+async def task_too_late(ctx: WorkflowContext) -> str:
+    try:
+        return await ctx.step.task("charge", "lost", timeout=PARKS)
+    except StepExecutionError as error:
+        return await ctx.step.run("instead", effect, ctx.execution_id, "instead", str(error))
+
+
+def written(connection: Connection, execution: str, step: str, value: Any) -> Any:
+    """An effect in the database of the checkpoints: exactly one row, whatever happens."""
+    connection.execute(insert(writings).values(execution_id=execution, step=step))
+    return value
+
+
+@workflow(id="b_transaction")
+async def transaction(ctx: WorkflowContext) -> list[Any]:
+    id_ = ctx.execution_id
+    uuid = await ctx.step.uuid("unsaved")
+    first = await ctx.step.transaction("first", written, id_, "first", 1)
+    await ctx.step.wait_for("long", seconds=PARKS)
+    second = await ctx.step.transaction("second", written, id_, "second", uuid)
+    return [first, second, await ctx.step.run("after", effect, id_, "after", 2)]
+
+
 @workflow(id="b_whole_retries", retries=1)
 async def whole_retries(ctx: WorkflowContext) -> list[Any]:
     id_, retry = ctx.execution_id, ctx.retry_count
@@ -432,6 +482,11 @@ SUBJECTS = {
         Subject(cancelled, cancelled=True),
         Subject(family_cancelled, cancelled=True, ordered=False, racing=_CHILD),
         Subject(with_heartbeat),
+        Subject(task),
+        Subject(task_group, ordered=False),
+        Subject(task_lost),
+        Subject(task_too_late),
+        Subject(transaction),
         Subject(invoke_and_wait, dies_before=True),
         Subject(family_cancelled, cancelled=True, ordered=False, racing=_CHILD, dies_before=True),
         Subject(whole_retries, ordered=False),

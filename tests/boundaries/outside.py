@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from polos.model.states import Status
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.schema import checkpoints, executions, leaders, metadata, waits
+from tests.boundaries.corpus import writings
 
 _SOON = 60_000_000
 _LONG_AGO = 1
@@ -23,6 +25,7 @@ class Tables:
     executions: dict[str, dict[str, Any]]
     checkpoints: dict[tuple[str, str], dict[str, Any]]
     waits: dict[tuple[str, str], dict[str, Any]]
+    writings: Counter[tuple[str, str]]
 
 
 class Outside:
@@ -50,7 +53,12 @@ class Outside:
                 for row in run(select(checkpoints))
             },
             {(row.execution_id, row.step_key): dict(row._mapping) for row in run(select(waits))},
+            Counter((row.execution_id, row.step) for row in run(select(writings))),
         )
+
+    def prepare(self) -> None:
+        """Make the table that transaction steps write to."""
+        self._database.transaction(lambda it: writings.create(it, checkfirst=True))
 
     def let_time_pass(self, owner: str) -> None:
         """As if those seconds had gone by after which a hint is sent again and a lease runs out.
@@ -73,7 +81,7 @@ class Outside:
 
     def empty(self) -> None:
         """Delete everything."""
-        for table in reversed(metadata.sorted_tables):
+        for table in [writings, *reversed(metadata.sorted_tables)]:
             self._database.run(delete(table))
 
     def close(self) -> None:

@@ -52,6 +52,8 @@ def judge(subject: Subject, undisturbed: Scene, deaths: list[Scene], last: Scene
     yield from _differences("execution", _executions(undisturbed), _executions(last))
     expected, found = (_checkpoints(scene, subject.racing) for scene in (undisturbed, last))
     yield from _differences("checkpoint", expected, found)
+    written, found = undisturbed.tables.writings, last.tables.writings
+    yield from _differences("writings of", dict(written), dict(found))
     yield from _differences("wait", _waits(undisturbed), _waits(last))
     if subject.ordered:
         yield from _differences("order of", _orders(undisturbed), _orders(last))

@@ -53,6 +53,7 @@ class Evidence:
     events: Sequence[Event]
     lines: Sequence[Line]
     refused: Sequence[str] = field(default=())
+    writings: Sequence[tuple[str, str]] = field(default=())
 
     @cached_property
     def lines_of(self) -> Mapping[str, list[Line]]:
@@ -107,6 +108,9 @@ _NO_END = {"claim", "checkpoint"}
 CLOCK = 0.002
 
 
+_WRITINGS = text("SELECT execution, step FROM chaos_writings")
+
+
 def collect(engine: Engine, ledger: Ledger, started: Started) -> Evidence:
     """Look at everything."""
     with engine.begin() as connection:
@@ -119,6 +123,7 @@ def collect(engine: Engine, ledger: Ledger, started: Started) -> Evidence:
             audit.events(connection),
             ledger.update().lines,
             refused(connection),
+            [(row.execution, row.step) for row in connection.execute(_WRITINGS)],
         )
 
 

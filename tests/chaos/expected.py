@@ -74,6 +74,7 @@ JUDGES: dict[str, Judge] = {
     "chaos-waits": _equal(lambda it: len(it["waits"])),
     "chaos-deep": _equal(lambda it: 1 + it["depth"]),
     "chaos-fan": _equal(_fan),
+    "chaos-writes": _equal(lambda it: _sum(it["count"])),
     "chaos-first": _first,
     "chaos-order": _order,
     "chaos-derived": _derived,

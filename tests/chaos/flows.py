@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import Connection, text
+
 from polos import SyncWorkflowContext, WorkflowContext, workflow
 from tests.chaos.ledger import Scribe
 
@@ -159,6 +161,25 @@ async def order(ctx: WorkflowContext, payload: dict) -> list[str]:
         key = f"place {place} {met[-1]}"
         await ctx.step.run(key, scribe.work, key)
     return met
+
+
+@workflow(id="chaos-writes")
+async def writes(ctx: WorkflowContext, payload: dict) -> int:
+    """Transaction steps: what they write is there once, as their checkpoints are."""
+    scribe, total = Scribe.of(ctx), 0
+    for number in range(payload["count"]):
+        key = f"write{number}"
+        total += await ctx.step.transaction(key, _write, ctx.execution_id, key, number)
+        await ctx.step.run(
+            f"after{number}", scribe.work, f"after{number}", None, payload["seconds"]
+        )
+    return total
+
+
+def _write(connection: Connection, execution: str, step: str, value: int) -> int:
+    values = {"execution": execution, "step": step}
+    connection.execute(text("INSERT INTO chaos_writings VALUES (:execution, :step)"), values)
+    return value
 
 
 @workflow(id="chaos-derived")

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from polos.model.records import SECOND
+from polos.model.records import SECOND, Kind
 from polos.model.states import Status
 from tests.chaos.evidence import CLOCK, Evidence, Row
 from tests.chaos.expected import FAILURES, JUDGES, STATUSES, children, planned_failures
@@ -305,6 +305,22 @@ def _same_place(evidence: Evidence) -> Iterator[str]:
             yield f"{count} checkpoints have the place {place}"
 
 
+def written_once(evidence: Evidence) -> list[str]:
+    """(g) What transaction steps write is there exactly where their checkpoints are, and once."""
+    recorded = Counter(
+        (row["execution_id"], row["step_key"])
+        for row in evidence.checkpoints
+        if row["kind"] == Kind.TRANSACTION and row["failure"] is None
+    )
+    written = Counter(evidence.writings)
+    return [
+        f"g: {step!r} of {id_} has written {written[id_, step]} times, and is recorded "
+        f"{recorded[id_, step]} times"
+        for id_, step in sorted(recorded.keys() | written.keys())
+        if written[id_, step] != recorded[id_, step]
+    ]
+
+
 INVARIANTS: dict[str, Callable[[Evidence], list[str]]] = {
     "a": ended_right,
     "b": never_again,
@@ -312,6 +328,7 @@ INVARIANTS: dict[str, Callable[[Evidence], list[str]]] = {
     "d": children_once,
     "e": canvas_went_on,
     "f": tables_are_sound,
+    "g": written_once,
 }
 
 

@@ -110,6 +110,19 @@ def waits_are_left() -> None:
     outcomes.end_in = lambda *given, **named: right(*given, **(named | {"has_waits": False}))
 
 
+def writes_are_apart() -> None:
+    """What a transaction step writes is committed before its checkpoint."""
+
+    def transact(self: SqlStore, execution_id: str, token: str, make: Any) -> bool:
+        with self.transactor() as connection:
+            rows = make(connection)
+        die_once("between")
+        self.checkpoint(execution_id, token, rows)
+        return True
+
+    SqlStore.transact = transact
+
+
 def zombies_go_on() -> None:
     """Whoever has lost a lease does not hear of it, and its checkpoints are not refused."""
     anybody = select(executions.c.id).where(
@@ -129,6 +142,7 @@ PLANTS = {
         hints_make_rows,
         ends_are_not_announced,
         waits_are_left,
+        writes_are_apart,
         zombies_go_on,
     )
 }

@@ -90,6 +90,7 @@ SCENES = {
     # Both must have ended: a worker that is stopped in a step breaks (a) and (b) as well.
     "hints_make_rows": Scene(_unknown_hint, _over(2)),
     "ends_are_not_announced": Scene(_chain),
+    "writes_are_apart": Scene(_one(flows.writes, {"count": 2, "seconds": 0.0})),
     "waits_are_left": Scene(_one(flows.first, {"seconds": 0.0, "wait": 0.2})),
 }
 # The letters of the invariants that must fail.
@@ -101,6 +102,7 @@ BROKEN = {
     "hints_make_rows": {"d"},
     "ends_are_not_announced": {"a", "e"},
     "waits_are_left": {"f"},
+    "writes_are_apart": {"g"},
 }
 
 
@@ -118,7 +120,7 @@ def test_a_planted_bug_is_found(setup: Setup, plant: str) -> None:
 
 def test_every_plant_is_tried() -> None:
     assert set(BROKEN) == set(SCENES) == set(plants.PLANTS) - {"zombies_go_on"}
-    assert set().union(*BROKEN.values()) == set("abcdef")
+    assert set().union(*BROKEN.values()) == set("abcdefg")
 
 
 def test_without_bugs_nothing_is_found(setup: Setup) -> None:

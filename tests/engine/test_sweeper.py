@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
+from polos.engine import sweeper
 from polos.engine.owner import process, this_process
 from polos.engine.sweeper import Sweeper
+from polos.model.listing import ExecutionQuery
 from polos.model.records import Failure, Hint, Owner, WorkerReport
 from polos.model.settings import Settings
 from polos.model.states import Status
 from polos.store.sql_store import SqlStore
+from tests.store.scenes import edit, new, put
 from tests.support.bulk import queue_many
 
 
@@ -139,7 +143,50 @@ def test_work_that_another_worker_took_back_first_can_be_given_up(site: Site) ->
     id_ = hint.execution_id
     assert site.store.claim(id_, "flow", dead_process(), 60)
     site.tick()
-    assert site.store.give_up(id_, Failure("it ran too long", "TimeLimitExceeded")) == ()
+    [told] = site.store.give_up(id_, Failure("it ran too long", "TimeLimitExceeded"))
+    assert (told.execution_id, told.reason) == (id_, "ended")
     found = site.store.get(id_)
     assert found is not None
     assert found.status is Status.FAILED
+
+
+def test_it_ends_those_whose_time_is_over(site: Site) -> None:
+    site.store.start(new("late"))
+    site.store.start(new("in time", run_timeout_seconds=60))
+    edit(site.store.database, "late", deadline_at=1)
+    site.tick()
+    found = [site.store.get(name) for name in ("late", "in time")]
+    assert [it and it.status for it in found] == [Status.FAILED, Status.QUEUED]
+
+
+def ended_long_ago(site: Site, count: int) -> None:
+    for number in range(count):
+        put(site.store.database, Status.COMPLETED, f"e{number}", finished_at=1)
+
+
+def left(site: Site) -> int:
+    return len(site.store.list_executions(ExecutionQuery(limit=1000)).items)
+
+
+def test_it_keeps_all_where_no_retention_is_set(site: Site) -> None:
+    ended_long_ago(site, 3)
+    site.tick()
+    assert left(site) == 3
+
+
+def test_it_deletes_what_ended_before_the_retention(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "_BATCH", 2)
+    site.sweeper._settings = replace(site.settings, retention_days=1)
+    ended_long_ago(site, 5)
+    site.store.start(new("open"))
+    counts = []
+    for _ in range(4):
+        site.tick()
+        counts.append(left(site))
+    assert counts == [4, 2, 1, 1]
+    # Nothing was left to delete: it looks again only after a while.
+    ended_long_ago(site, 1)
+    site.tick()
+    assert left(site) == 2

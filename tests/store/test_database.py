@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from polos.errors import StoreUnavailable
 from polos.model.records import SECOND
@@ -19,7 +20,7 @@ from polos.store import database as database_module
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.prebuilt import Prebuilt, Transaction
-from polos.store.schema import executions
+from polos.store.schema import executions, workflows
 from polos.store.sql_store import SqlStore
 from polos.store.waking import lock
 from tests.store.scenes import new, now, row, running, step
@@ -27,6 +28,37 @@ from tests.store.threads import errors, race
 from tests.support.servers import HOST, free_port
 
 SECRET = "s3cret"
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_commit_that_fails_leaves_nothing_open(database: Database, kept: bool) -> None:
+    """Else what follows on that connection is never committed."""
+    dialect = database.engine.dialect
+    commit = dialect.do_commit
+
+    def failing(connection: Any) -> None:
+        dialect.do_commit = commit
+        raise dialect.loaded_dbapi.OperationalError("disk I/O error")
+
+    def write(name: str) -> Callable[[Connection], None]:
+        values = {"project_id": "default", "id": name, "seen_at": 1}
+        return lambda it: it.execute(insert(workflows).values(values))
+
+    for way in (database.transaction, lambda work: _begun(database, work)):
+        with database.keeping() if kept else nullcontext():
+            dialect.do_commit = failing
+            with pytest.raises((StoreUnavailable, DBAPIError)):
+                way(write("lost"))
+            database.run(insert(workflows).values(project_id="default", id="next", seen_at=1))
+            way(write("last"))
+        found = {row.id for row in database.run(select(workflows.c.id))}
+        assert found == {"next", "last"}
+        database.run(delete(workflows))
+
+
+def _begun(database: Database, work: Callable[[Connection], None]) -> None:
+    with database.begun() as connection:
+        work(connection)
 
 
 def test_the_clock_is_utc_and_right(database: Database) -> None:

@@ -29,6 +29,7 @@ def test_executions_are_counted_by_their_states(store: SqlStore) -> None:
     SqlStore(store.database, "other").start(new("elsewhere", project_id="other"))
     found = overview(store.database, "default")
     assert found.counts == {status.value: 1 for status in Status} | {"failed": 2}
+    assert overview(store.database, "default", counted=False).counts == {}
 
 
 def test_due_is_what_a_worker_could_claim_now(store: SqlStore) -> None:
@@ -61,6 +62,8 @@ def test_silent_workers_are_seen_with_their_silence(store: SqlStore) -> None:
     [found] = seen_workers(store.database, "default")
     assert 99 <= found.silent < 160
     assert projects_at_work(store.database) == ()
+    store.database.run(update(workers).values(seen_at=moment - micros(86_400)))
+    assert seen_workers(store.database, "default") == ()
 
 
 def test_projects_that_have_workers(store: SqlStore) -> None:

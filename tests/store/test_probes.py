@@ -10,6 +10,7 @@ from sqlalchemy import text
 from polos.cli.doctor import of_database
 from polos.cli.doctor.finding import Level
 from polos.errors import StoreUnavailable
+from polos.model.facts import PoolerFacts
 from polos.store import probes
 from polos.store.database import Database
 from tests.support.servers import HOST, PostgresServer, free_port
@@ -38,10 +39,19 @@ def test_the_clock_is_that_of_this_host(database: Database) -> None:
     assert 0 <= facts.uncertainty < 5
 
 
-def test_nothing_is_in_between_and_keys_are_compared_by_bytes(database: Database) -> None:
-    facts = probes.pooler(database)
-    assert facts is None or not (facts.between or facts.by_transaction)
+def test_keys_are_compared_byte_for_byte(database: Database) -> None:
     assert probes.collations(database) == ()
+    facts = probes.pooler(database)
+    assert facts is None or facts.between == facts.by_transaction
+
+
+def test_a_pooler_that_serves_by_transaction_is_found(
+    postgres_url: str, pgbouncer_url: str
+) -> None:
+    for url, pooled in ((postgres_url, False), (pgbouncer_url, True)):
+        database = Database(url)
+        assert probes.pooler(database) == PoolerFacts(between=pooled, by_transaction=pooled)
+        database.close()
 
 
 def test_connections_are_counted(database: Database) -> None:

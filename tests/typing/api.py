@@ -43,6 +43,10 @@ def promised(url: str) -> Awaitable[bytes]:
     return fetch(url)
 
 
+def debit(connection: Any, account: str, amount: int) -> int:
+    return amount
+
+
 class Gateway:
     async def charge(self, order: Order) -> Receipt:
         return Receipt(number=len(order.id))
@@ -160,11 +164,22 @@ async def steps(ctx: WorkflowContext, order: Order, gateway: Gateway) -> None:
     await ctx.step.run("some", fetch, "u", retry_on=OSError, no_retry_on=(KeyError, ValueError))
     await ctx.step.wait_for("pause", minutes=1, seconds=30)
     await ctx.step.wait_until("opening", dt.datetime(2030, 1, 1))
+    assert_type(await ctx.step.transaction("debit", debit, "a", amount=1), int)
     assert_type(await ctx.step.uuid("uuid"), str)
     assert_type(await ctx.step.random("random"), float)
     assert_type(await ctx.step.now("now"), int)
     assert_type(await ctx.step.task("task", order), Any)
     assert_type(await ctx.step.task("limited", order, timeout=60, resend_after=1.5), Any)
+
+
+def tasks(order: Order) -> None:
+    assert_type(with_payload.delay(order), Any)
+    assert_type(with_payload.delay(id="a1"), Any)
+    assert_type(with_payload.apply_async((order,), countdown=5, expires=60), Any)
+    assert_type(with_payload.s(order), Any)
+    assert_type(with_payload.si({"id": "a1"}), Any)
+    assert_type(with_payload.signature((order,), priority=3), Any)
+    assert_type(with_payload.AsyncResult("id"), Any)
 
 
 async def children(ctx: WorkflowContext, order: Order) -> None:
@@ -185,6 +200,7 @@ def sync_steps(ctx: SyncWorkflowContext, order: Order) -> None:
     assert_type(ctx.step.run("lambda", lambda: f"Hello, {order.id}!"), str)
     assert_type(ctx.step.run("async lambda", lambda: fetch("u")), bytes)
     assert_type(ctx.step.run("partial", partial(fetch, "u")), bytes)
+    assert_type(ctx.step.transaction("debit", debit, "a", 1, max_retries=5, jitter=0.1), int)
     assert_type(ctx.step.wait_for("pause", hours=1), None)
     assert_type(ctx.step.uuid("uuid"), str)
     assert_type(ctx.step.random("random"), float)

@@ -32,6 +32,10 @@ async def fetch(url: str) -> bytes:
     return url.encode()
 
 
+def debit(connection: Any, account: str) -> int:
+    return len(account)
+
+
 @workflow
 async def order_workflow(ctx: WorkflowContext, payload: Order) -> Receipt:
     return Receipt(number=len(payload.id))
@@ -86,6 +90,8 @@ async def steps(ctx: WorkflowContext) -> None:
     await ctx.step.run("called", fetch("u"))  # wrong
     await ctx.step.run("retries", fetch, "u", max_retries="2")  # wrong
     await ctx.step.run("retry_on", fetch, "u", retry_on=OSError("x"))  # wrong
+    paid: str = await ctx.step.transaction("debit", debit, "a")  # wrong
+    await ctx.step.transaction("timeout", debit, "a", max_retries="2")  # wrong
     await ctx.step.wait_for("pause", months=1)  # wrong
     await ctx.step.wait_until("opening", 5)  # wrong
     await ctx.step.task("task", order_workflow, timeout="60")  # wrong
@@ -93,7 +99,7 @@ async def steps(ctx: WorkflowContext) -> None:
     await ctx.step.invoke_and_wait("undecorated", fetch, {"id": "a"})  # wrong
     count: int = await ctx.step.invoke_and_wait("result", order_workflow, Order(id="a"))  # wrong
     ctx.execution_id = "other"  # wrong
-    del text, count
+    del text, count, paid
 
 
 def sync_steps(ctx: SyncWorkflowContext) -> None:

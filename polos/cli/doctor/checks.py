@@ -8,7 +8,7 @@ from functools import cached_property
 
 from polos.binding.inspection import SHARED, release
 from polos.cli.doctor import asking, of_broker, of_database, of_workers
-from polos.cli.doctor.facts import CeleryFacts
+from polos.cli.doctor.facts import BrokerFacts, CeleryFacts
 from polos.cli.doctor.finding import Finding, Level, error, ok, warning
 from polos.cli.target import Target
 from polos.cli.words import counted
@@ -45,6 +45,7 @@ class Examination:
         yield from _isolated(
             "settings", lambda: of_broker.of_settings(self._target.settings, self._celery)
         )
+        yield from _isolated("retention", lambda: [of_broker.of_retention(self._target.settings)])
         reached = [*_isolated("database", self._reach)]
         yield from reached
         if all(found.level is not Level.ERROR for found in reached):
@@ -77,7 +78,7 @@ class Examination:
 
     @cached_property
     def _overview(self) -> Overview:
-        return overview.overview(self._database, self._target.settings.project_id)
+        return overview.overview(self._database, self._target.settings.project_id, counted=False)
 
     @cached_property
     def _pooler(self) -> PoolerFacts | None:
@@ -97,9 +98,12 @@ class Examination:
         ids = self._target.bound.workflow_ids()
         return [ok("code", f"{counted(len(ids), 'workflow')} defined here")] if ids else []
 
+    @cached_property
+    def _reached_broker(self) -> BrokerFacts:
+        return asking.broker_of(self._target.app)
+
     def _broker(self) -> Found:
-        facts = asking.broker_of(self._target.app)
-        return of_broker.of_broker(facts, self._celery, self._target.settings)
+        return of_broker.of_broker(self._reached_broker, self._celery, self._target.settings)
 
     def _reach(self) -> Found:
         try:
@@ -142,6 +146,8 @@ class Examination:
         return of_workers.of_queues(routes, self._overview, alive)
 
     def _answers(self) -> Found:
+        if self._reached_broker.refusal:
+            return []
         here = {name: getattr(self._target.settings, name) for name in SHARED}
         return of_workers.of_answers(asking.answers_of(self._target.app), release(), here)
 

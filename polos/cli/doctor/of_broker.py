@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from polos.cli.doctor.facts import BrokerFacts, CeleryFacts
 from polos.cli.doctor.finding import Finding, error, ok, warning
+from polos.cli.words import lasting
 from polos.model.settings import Settings
 
 # RabbitMQ's own default for consumer_timeout, since 3.8.17.
@@ -204,3 +205,23 @@ def _of_shutdown(settings: Settings, celery: CeleryFacts) -> Iterator[Finding]:
             "worker has to end",
             "lower POLOS_UNWIND_SECONDS, or give workers more time",
         )
+
+
+def of_retention(settings: Settings) -> Finding:
+    """How long what has ended is kept."""
+    days = settings.retention_days
+    if not days:
+        return ok(
+            "retention",
+            "what has ended is kept for ever, unless polos_retention_days is set or 'polos prune' "
+            "is run",
+        )
+    kept = lasting(days * _DAY)
+    if days < 1:
+        return warning(
+            "retention",
+            f"what has ended is deleted {kept} later: a program that asks for a result after that "
+            "finds nothing, and an idempotency key is new again",
+            "raise POLOS_RETENTION_DAYS to 1 or more",
+        )
+    return ok("retention", f"what has ended is kept for {kept}")

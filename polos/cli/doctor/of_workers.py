@@ -12,7 +12,6 @@ from polos.model.records import WorkerReport
 
 # A worker reports once a second; it is gone after ten times that.
 SILENT = 10.0
-_FORGOTTEN = 86_400.0
 _CLOCK_SECONDS = 2.0
 
 
@@ -47,7 +46,7 @@ def of_workers(seen: Overview, project: str, projects: Sequence[str]) -> Iterato
 
 def _of_silent(workers: Sequence[SeenWorker]) -> Iterator[Finding]:
     for worker in workers:
-        if SILENT < worker.silent < _FORGOTTEN:
+        if worker.silent > SILENT:
             yield warning(
                 "workers",
                 f"{worker.report.name} has been silent for {worker.silent:.0f} s and did not sign "

@@ -70,14 +70,13 @@ def _whole(execution: dict[str, Any]) -> Iterator[Span]:
     yield Span(Part.QUEUED, created, started or finished)
     if started is None:
         return
+    # After a retry by hand it had ended meanwhile, for a time that is not recorded.
+    yield Span(Part.QUEUED if execution.get("retried") else Part.WORKING, started, finished)
     steps = execution.get("steps", ())
-    if execution.get("retried"):
-        # It had ended meanwhile, for a time that is not recorded.
-        yield Span(Part.QUEUED, started, finished)
-        yield from (span for step in steps for span in _spans({**step, "child": None}))
-        return
-    yield Span(Part.WORKING, started, finished)
-    yield from filter(None, [_wait(step) for step in steps if _is_wait(step)])
+    spans = [span for step in steps for span in _spans({**step, "child": None})]
+    # Where branches wait and work at once, it works.
+    yield from (span for span in spans if span.part is Part.WAITING)
+    yield from (span for span in spans if span.part is not Part.WAITING)
 
 
 def _of_steps(execution: dict[str, Any], above: tuple[bool, ...], now: datetime) -> Iterator[Row]:
@@ -92,7 +91,7 @@ def _of_steps(execution: dict[str, Any], above: tuple[bool, ...], now: datetime)
 
 def _of_step(step: dict[str, Any], depth: tuple[bool, ...], now: datetime) -> Row:
     child = step.get("child")
-    name, kind = one_line(step["key"]), step["kind"]
+    name, kind = one_line(step["key"]), str(step["kind"])
     if child is not None:
         name = f"{name} ({one_line(child['workflow_id'])})"
     attempts = step.get("attempts") or 0
@@ -157,7 +156,7 @@ def _attempts(step: dict[str, Any], started: datetime, finished: datetime | None
 
 
 def _is_wait(step: dict[str, Any]) -> bool:
-    return step["kind"] in {"wait", "invoke_and_wait", "task"} or step["status"] in _OPEN
+    return step["kind"] in {"wait", "invoke_and_wait", "task"} or step["status"] == "waiting"
 
 
 def _wait(step: dict[str, Any]) -> Span | None:

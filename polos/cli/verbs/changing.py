@@ -9,7 +9,7 @@ import click
 
 from polos.cli import completions
 from polos.cli.choice import wants_json
-from polos.cli.exits import Code, Stopped, complain
+from polos.cli.exits import Code, Stopped, complain, wrong_calls
 from polos.cli.options import json_option, payload_option
 from polos.cli.output import print_json, say
 from polos.cli.target import target_of
@@ -86,7 +86,8 @@ def fork(
     What was recorded before that step is copied, and not done again.
     """
     client = target_of(context, code=given is not None).client
-    handle = asyncio.run(client.fork(execution_id, from_step, given))
+    with wrong_calls():
+        handle = asyncio.run(client.fork(execution_id, from_step, given))
     if wants_json(context):
         print_json(handle.to_dict())
     say(context, handle.id)

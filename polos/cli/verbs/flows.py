@@ -15,6 +15,7 @@ from polos.cli.output import show
 from polos.cli.screens import flows as screen
 from polos.cli.target import Target, target_of
 from polos.definition.registry import registry
+from polos.definition.workflow import Workflow
 from polos.errors import WorkflowNotFound
 from polos.store.overview import seen_workers
 
@@ -85,8 +86,8 @@ def _details(target: Target, workflow_id: str) -> dict[str, Any]:
     return {
         "place": known.place,
         "queue": known.queue or queue,
-        "payload": _schema(known.payload_type),
-        "result": _schema(known.result_type),
+        "payload": _schema(known, "payload_type"),
+        "result": _schema(known, "result_type"),
         "retries": known.retries,
         "timeout_seconds": known.timeout_seconds,
         "version": known.version,
@@ -94,8 +95,13 @@ def _details(target: Target, workflow_id: str) -> dict[str, Any]:
     }
 
 
-def _schema(kind: Any) -> dict[str, Any]:
+def _schema(known: Workflow[Any, Any], part: str) -> dict[str, Any]:
     """A type as JSON Schema where it is a model, else by its name."""
-    make = getattr(kind, "model_json_schema", None)
-    name = getattr(kind, "__name__", None) or str(kind)
-    return make() if callable(make) else {"title": "null" if kind is type(None) else name}
+    try:
+        kind = getattr(known, part)
+        if hasattr(kind, "model_json_schema"):
+            schema: dict[str, Any] = kind.model_json_schema()
+            return schema
+    except Exception as error:  # an annotation of the user's that can't be evaluated or described
+        return {"title": f"unknown: {error}"}
+    return {"title": "null" if kind is type(None) else getattr(kind, "__name__", str(kind))}

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from polos.cli import completions
+from polos.cli.exits import wrong_calls
 from polos.cli.options import json_option, moment
 from polos.cli.output import show
 from polos.cli.screens import listing as screen
@@ -54,7 +55,8 @@ def list_(context: click.Context, /, limit: int, everything: bool, **filters: An
     The filters add up. For the page that follows, pass on the cursor that is printed below.
     """
     target = target_of(context)
-    items, cursor = _found(target, limit, everything, _query(**filters))
+    with wrong_calls():
+        items, cursor = _found(target, limit, everything, _query(**filters))
     data = {"items": items, "next_cursor": cursor}
     now = as_datetime(target.store.now())
     after = f"more: --cursor {cursor}" if cursor else ""
@@ -80,11 +82,12 @@ def _found(
     target: Target, limit: int, everything: bool, query: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], str | None]:
     async def pages() -> tuple[list[dict[str, Any]], str | None]:
-        asked = query | {"limit": _PAGE if everything else limit}
+        asked: dict[str, Any] = query | {"limit": _PAGE if everything else limit}
         page = await target.client.list_executions(**asked)
         items = [item.to_dict() for item in page.items]
         while everything and page.next_cursor:
-            page = await target.client.list_executions(**asked | {"cursor": page.next_cursor})
+            asked["cursor"] = page.next_cursor
+            page = await target.client.list_executions(**asked)
             items += [item.to_dict() for item in page.items]
         return items, page.next_cursor
 

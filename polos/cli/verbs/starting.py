@@ -9,12 +9,12 @@ import click
 
 from polos.cli import completions
 from polos.cli.choice import wants_json
-from polos.cli.exits import Code, Stopped, complain
+from polos.cli.exits import Code, Stopped, complain, wrong_calls
 from polos.cli.options import json_option, length, payload_option
 from polos.cli.output import print_json, say
 from polos.cli.target import Target, target_of
 from polos.definition.handle import error_of, snapshot
-from polos.errors import ExecutionCancelledError, PolosError
+from polos.errors import ExecutionCancelledError
 from polos.model.records import Execution
 from polos.model.states import Status
 
@@ -50,12 +50,8 @@ def start(
     The payload is checked here where the workflow's code is here, else by the worker.
     """
     target = target_of(context, code=True)
-    try:
+    with wrong_calls():
         handle = asyncio.run(target.client.invoke(workflow_id, given, **labels))
-    except (TypeError, ValueError) as error:
-        if isinstance(error, PolosError):
-            raise
-        raise Stopped(str(error), Code.USAGE) from error
     if target.bound.dispatcher.is_away():
         click.echo("polos: the broker is out of reach; it is delivered when it is back", err=True)
     if wait:

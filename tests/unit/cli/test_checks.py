@@ -63,7 +63,7 @@ def test_an_ordinary_deployment(target: Target) -> None:
 @pytest.mark.parametrize(
     ("module", "name", "silenced"),
     [
-        (asking, "broker_of", {"broker"}),
+        (asking, "broker_of", {"broker", "versions"}),
         (asking, "celery_of", {"broker", "celery", "settings"}),
         (probes, "server", {"version"}),
         (probes, "clock", {"clock"}),
@@ -104,6 +104,21 @@ def test_a_broker_and_a_database_that_are_away(target: Target) -> None:
     assert set(errors) == {"broker", "database"}
     assert url.replace("postgresql:", "postgresql+psycopg:") in errors["database"]
     assert not of(found, "schema")
+
+
+def test_workers_are_not_asked_through_a_broker_that_is_away(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*_: object) -> None:
+        raise AssertionError("it would try for long")
+
+    monkeypatch.setattr(asking, "ask_workers", ask)
+    dead = Settings(broker_url=f"redis://{HOST}:{free_port()}/0")
+    bound = Bound(make_app(dead), target.settings, Registry())
+    found = examined(Target(PolosClient(settings=target.settings, bound=bound), chosen=True))
+    assert [it.check for it in found if it.level is Level.ERROR] == ["broker"]
+    assert of(found, "workers")
+    assert not of(found, "versions")
 
 
 def test_code_that_can_not_be_imported_is_a_finding(target: Target) -> None:

@@ -18,15 +18,15 @@ user ada · tags eu, vip
 payload {"id": "a1"}
 
 step               kind   status    tries        took  0                  10.0 s
-order                     waiting       3       9.0 s  ··████████──────────────▶
+order                     waiting       3       9.0 s  ··▒▒▒─────█─────────────▶
 ├─ number          uuid   completed                      █
 ├─ charge          step   completed     2       3.0 s    ▒▒▒─────█
 │    attempt 1: TimeoutError: busy
 ├─ pause           wait   completed             2.0 s            ─────
-├─ ship (shipping) child  waiting               4.0 s                 ·██──────▶
+├─ ship (shipping) child  waiting               4.0 s                 ·██▒▒──▒─▶
 │  │  waits for execution id-of-shipping, which is waiting
 │  ├─ pick         step   completed     1       1.0 s                  ███
-│  └─ label        step   retrying      2       2.5 s                    ──────▶
+│  └─ label        step   retrying      2       2.5 s                    ▒▒──▒─▶
 │       attempt 1: TimeoutError: printer away
 │       attempt 2: TimeoutError: a long text a long text a long text a long
 │       text a long text a long text

@@ -126,6 +126,20 @@ def test_settings_that_fight(
 
 
 @pytest.mark.parametrize(
+    ("days", "level", "said"),
+    [
+        (0.0, Level.OK, "for ever"),
+        (30.0, Level.OK, "for 30 d"),
+        (0.5, Level.WARNING, "12 h later"),
+    ],
+)
+def test_retention(days: float, level: Level, said: str) -> None:
+    found, text = one(of_broker.of_retention(Settings(retention_days=days)))
+    assert found is level
+    assert said in text
+
+
+@pytest.mark.parametrize(
     ("changed", "expected"),
     [
         ({"version": (11, 9)}, error("version")),
@@ -252,7 +266,6 @@ A = report(workflows=("a",), queues=("celery",))
         (seen(), ["shop"], warning("workers")),
         (seen(), ["other"], error("workers")),
         (seen((A, 0.5), (report("two"), 60)), ["shop"], warning("workers")),
-        (seen((A, 0.5), (report("two"), 90_000)), ["shop"], []),
         (seen((A, 0.5), due=(DueWork("a", None, 3, Micros(0)),)), ["shop"], []),
         (seen((A, 0.5), due=(DueWork("b", None, 3, Micros(0)),)), ["shop"], error("workflows")),
     ],
