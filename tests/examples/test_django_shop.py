@@ -151,7 +151,7 @@ def test_an_order_of_too_many_fails_and_says_why(shop: Shop) -> None:
 
 def test_its_own_tests_pass(program: Start, tmp_path: Path) -> None:
     said = Shop(program, tmp_path).run("python manage.py test")
-    assert "Ran 3 tests" in said
+    assert "Ran 4 tests" in said
     assert "OK" in said
 
 
