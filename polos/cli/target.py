@@ -26,7 +26,7 @@ the Celery app {name!r} has no Polos. Bind one where the app is made:
     app.conf.polos_database_url = "postgresql+psycopg://user:password@host/name"
     polos = Polos(app)
 
-With another app in mind, name it: celery -A proj polos …, or polos -A proj …"""
+With another app in mind, name it: celery -A proj polos ..., or polos -A proj ..."""
 
 
 @dataclass(frozen=True, slots=True)
