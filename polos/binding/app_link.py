@@ -15,13 +15,14 @@ from celery import Celery, signals
 from polos.binding.consumer_step import ConsumerStep
 from polos.binding.names import MODULE
 from polos.binding.of_app import bound_of, keep_bound
+from polos.binding.revoking import RevokeStep
 from polos.binding.sweep_thread import SweepStep
 from polos.binding.tasks import register, unregister
 from polos.definition.registry import Registry
 from polos.definition.workflow import Workflow
 from polos.errors import ConfigurationError
 
-_STEPS = (("worker", SweepStep), ("consumer", ConsumerStep))
+_STEPS = (("worker", SweepStep), ("consumer", ConsumerStep), ("consumer", RevokeStep))
 
 
 class AppLink:

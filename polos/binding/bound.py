@@ -5,37 +5,47 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from celery import Celery
+from celery import Celery, states
 
 from polos.binding import inspection
 from polos.binding.app_link import AppLink
 from polos.binding.completions import Completions
 from polos.binding.delivery import Delivery
 from polos.binding.dispatcher import CeleryDispatcher
+from polos.binding.eager import Eager
 from polos.binding.gevent_pool import in_native_thread, start_native_thread
 from polos.binding.kept_options import check_execution
-from polos.binding.names import HINT_HEADER
+from polos.binding.names import HINT_HEADER, REVOKED_HEADER, task_name
 from polos.binding.shared_flag import SharedFlag
 from polos.binding.starts import Starts
 from polos.binding.step_ends import StepEnds
 from polos.binding.sweep_thread import SweepThread
 from polos.binding.task_sender import CeleryTaskSender
 from polos.client.direct import DirectClient
-from polos.codec import plain
+from polos.codec import decode_payload, plain
 from polos.definition.handle import value_of
 from polos.definition.registry import Registry, registry
 from polos.engine.clock import StoreClock
 from polos.engine.company import Company
 from polos.engine.contact import Contact
+from polos.engine.eager import EagerSession
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
-from polos.engine.runner import Hop, Runner
-from polos.errors import PolosError, StoreUnavailable
+from polos.engine.runner import Hop, Runner, hint_for
+from polos.errors import (
+    CodecError,
+    ConfigurationError,
+    PolosError,
+    StoreError,
+    StoreUnavailable,
+)
 from polos.model.outcome import Cancelled, Completed, Failed, Parked, TriedAgain
-from polos.model.records import Execution
+from polos.model.ports import Dispatcher
+from polos.model.records import Execution, Failure
 from polos.model.settings import Settings
 from polos.model.states import Status
 from polos.store.sql_store import SqlStore
@@ -63,6 +73,7 @@ class Bound:
         self.app = app
         self._settings = settings
         self.dispatcher = CeleryDispatcher(app, self._undelivered)
+        self.eager = Eager(app, self.dispatcher, self._eager_session)
         self._client: DirectClient | None = None
         self._starts: Starts | None = None
         self.sweep_thread: SweepThread | None = None
@@ -70,7 +81,8 @@ class Bound:
         self._runner: Runner | None = None
         self._keeper: Keeper | None = None
         self._lock = threading.Lock()
-        self._to_announce: set[str] = set()
+        # What Celery is being told of ends, as states of its own.
+        self._to_announce: dict[str, str] = {}
         self.stopping = SharedFlag()
         self.company = Company(stopping=self.stopping)
         self._contact = Contact()
@@ -79,7 +91,7 @@ class Bound:
         self.used_by: object = None
         self._completions = Completions(
             lambda: self.store,
-            self.dispatcher,
+            self.eager,
             self._contact,
             lambda: self.settings.max_value_bytes,
             lambda: self.slots,
@@ -110,7 +122,7 @@ class Bound:
                     self._client = DirectClient(
                         settings.project_id,
                         self._open_store,
-                        self.dispatcher,
+                        self.eager,
                         settings.deployment_id or None,
                     )
         return self._client
@@ -146,16 +158,7 @@ class Bound:
         """Who runs executions."""
         with self._lock:
             if self._runner is None:
-                self._runner = Runner(
-                    self.store,
-                    self.dispatcher,
-                    self._registry,
-                    self.settings,
-                    self.keeper,
-                    self.company,
-                    check_execution,
-                    CeleryTaskSender(self.app, self.settings.project_id),
-                )
+                self._runner = self._make_runner(self.dispatcher, self.settings, self.company)
         return self._runner
 
     @property
@@ -173,7 +176,7 @@ class Bound:
         workflow_id: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
-        task_id: str | None,
+        task_id: str,
         options: Mapping[str, Any],
     ) -> str:
         """Write the execution of a task that Celery is asked to send, then send its hint."""
@@ -186,6 +189,8 @@ class Bound:
         try:
             if not request.get(HINT_HEADER):
                 self._insist(lambda: self.starts.adopt(request, workflow_id, args, kwargs))
+            if request.get(REVOKED_HEADER):
+                self._insist(lambda: self.cancel(request.id))
             owner = this_process(request.hostname or "")
             runner = self._insist(lambda: self.runner)
             hop = in_native_thread(
@@ -198,6 +203,51 @@ class Bound:
         except StoreUnavailable:
             # It is away, and this worker ends.
             return Delivery(refused=True)
+
+    def deliver_eagerly(
+        self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Delivery:
+        """Run an execution to its end, here and now; tells what the task is to end as."""
+        execution = self.starts.start_here(request.id, workflow_id, args, kwargs)
+        self.eager.run([hint_for(execution, "start")])
+        stored = self.client.get(execution.id)
+        if not stored.status.ended:
+            return Delivery(waiting=f"execution {stored.id} waits for something else than time")
+        return self._told(stored)
+
+    def task_of(self, workflow_id: str) -> Any:
+        """The Celery task of a workflow.
+
+        Raises:
+            ConfigurationError: it is none of those that the app was given.
+        """
+        found = self.app.tasks.get(task_name(workflow_id))
+        if found is None:
+            raise ConfigurationError(
+                f"workflow {workflow_id!r} is no task of the Celery app {self.app.main!r}; name it "
+                "in workflows=[…], or leave that out"
+            )
+        return found
+
+    def cancel(self, execution_id: str) -> None:
+        """Cancel an execution and its children, if there is one of that id."""
+        self.eager.dispatch(self.store.cancel(execution_id)[1])
+
+    def cancel_soon(self, execution_id: str) -> None:
+        """The same, by the sweep, where this thread must not wait for the database."""
+        if self.sweep_thread is not None:
+            what = f"cancel execution {execution_id}"
+            self.sweep_thread.change_soon(what, lambda store: store.cancel(execution_id)[1])
+
+    def terminated(self, execution_id: str) -> None:
+        """End an execution whose process is going to be killed because its task was revoked."""
+        try:
+            self.dispatcher.dispatch(self.store.revoke(execution_id))
+        except StoreError as error:
+            log.warning("%s; execution %s is ended when it is back", error, execution_id)
+            if self.sweep_thread is not None:
+                what = f"end execution {execution_id} as revoked"
+                self.sweep_thread.change_soon(what, lambda store: store.revoke(execution_id))
 
     def held(self) -> list[str]:
         """The ids of the executions that run in this process."""
@@ -217,11 +267,15 @@ class Bound:
         if self._keeper is not None:
             self._keeper.hand_back()
 
-    def announced(self, execution_id: str) -> None:
-        """Celery has stored the end of this execution and sent what follows it."""
-        if execution_id not in self._to_announce:
+    def is_completed(self, execution_id: str) -> bool:
+        """Whether Celery is being told that this execution has completed."""
+        return self._to_announce.get(execution_id) == str(states.SUCCESS)
+
+    def announced(self, execution_id: str, state: str) -> None:
+        """Celery has stored an end as this state, and sent what follows it."""
+        # Of another one than it was told, as where the chain could not be sent, it is told again.
+        if self._to_announce.pop(execution_id, None) != state:
             return
-        self._to_announce.discard(execution_id)
         try:
             self.store.announced(execution_id)
         except StoreUnavailable as error:
@@ -234,8 +288,11 @@ class Bound:
 
     def hard_limit_hit(self, execution_id: str, seconds: float) -> None:
         """Fail the execution whose process Celery is about to kill."""
+        reason = f"it ran longer than its task's hard time limit of {seconds:g} s"
+        failure = Failure(reason, "TimeLimitExceeded")
         if self.sweep_thread is not None:
-            self.sweep_thread.fail_soon(execution_id, seconds)
+            what = f"fail execution {execution_id}: {reason}"
+            self.sweep_thread.change_soon(what, lambda store: store.give_up(execution_id, failure))
 
     def close(self) -> None:
         """Let go of the app, and close the store."""
@@ -256,6 +313,23 @@ class Bound:
         """Wait for a database that is away, unless this worker ends."""
         return self._contact.insist(ask, self.stopping)
 
+    def _make_runner(self, hints: Dispatcher, settings: Settings, company: Company) -> Runner:
+        return Runner(
+            self.store,
+            hints,
+            self._registry,
+            settings,
+            self.keeper,
+            company,
+            check_execution,
+            CeleryTaskSender(self.app, settings.project_id),
+        )
+
+    def _eager_session(self) -> EagerSession:
+        # No wait is slept in place.
+        settings = replace(self.settings, wait_threshold_seconds=0.0)
+        return EagerSession(self.store, lambda own: self._make_runner(own, settings, Company()))
+
     def _open_store(self) -> SqlStore:
         return SqlStore.open(self.settings)
 
@@ -269,8 +343,20 @@ class Bound:
         ended = self._ended(execution_id, workflow_id, hop)
         if ended is None:
             return Delivery(dropped=True)
-        if ended.known_to_celery:
-            self._to_announce.add(execution_id)
+        told = self._told(ended)
+        if ended.known_to_celery or ended.unannounced:
+            self._to_announce[execution_id] = told.state
+        if self.app.conf.result_extended:
+            # One that can't be read is what the execution has failed with.
+            with suppress(CodecError):
+                return replace(told, args=(plain(decode_payload(ended.payload, Any)),))
+        return told
+
+    def _told(self, ended: Execution) -> Delivery:
+        """An end in Celery's terms."""
+        if ended.status is Status.CANCELLED:
+            why = "expired before it began" if ended.expired else "was cancelled"
+            return Delivery(revoked=f"execution {ended.id} {why}")
         try:
             workflow = self._registry.require(ended.workflow_id)
             return Delivery(result=plain(value_of(ended, workflow.result_type)))
@@ -284,14 +370,17 @@ class Bound:
             stored = self.store.get(execution_id)
             _say_if_strange(execution_id, workflow_id, stored)
             same = stored is not None and stored.workflow_id == workflow_id
-            return stored if same and stored is not None and stored.unannounced else None
+            over = stored is not None and stored.status.ended and stored.unannounced
+            return stored if same and over else None
         match hop.outcome:
             case Completed(result):
                 return replace(hop.execution, status=Status.COMPLETED, result=result)
             case Failed(failure):
                 return replace(hop.execution, status=Status.FAILED, failure=failure)
             case Cancelled():
-                return replace(hop.execution, status=Status.CANCELLED)
+                # It may have been asked for only after the claim.
+                at = hop.execution.cancel_requested_at or hop.execution.created_at
+                return replace(hop.execution, status=Status.CANCELLED, cancel_requested_at=at)
             case _:
                 return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -89,6 +89,17 @@ def _headers_of(message: Any) -> dict[str, Any]:
     return {**body, **headers} if isinstance(body, Mapping) else headers
 
 
+def _closed(celerys_own: Callable[[], None]) -> None:
+    """Close a connection, though kombu finds messages to give back and no broker to take them.
+
+    It then raises AttributeError, which would end the worker.
+    """
+    try:
+        celerys_own()
+    except AttributeError as error:
+        log.debug("the lost connection could not be closed: %s", error)
+
+
 def _ensure_connected(celerys_own: Any, connection: Any) -> Any:
     ensure = connection.ensure_connection
 
@@ -97,4 +108,5 @@ def _ensure_connected(celerys_own: Any, connection: Any) -> Any:
         return ensure(errback, tries, **{**options, **_RECONNECT})
 
     connection.ensure_connection = ensure_connection
+    connection.close = partial(_closed, connection.close)
     return celerys_own(connection)

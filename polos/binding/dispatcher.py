@@ -150,7 +150,7 @@ class CeleryDispatcher:
             argsrepr=f"({hint.reason})",
             kwargsrepr="{}",
             create_sent_event=app.conf.task_send_sent_event,
-            **_options(hint),
+            **{"ignore_result": None, **_options(hint)},
         )
         with (
             self._pool().acquire(block=True) as producer,

@@ -6,7 +6,9 @@ again, and they go with it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 from kombu.utils.json import dumps, loads
 
@@ -30,14 +32,41 @@ _KEPT = (
     "reply_to",
     "replaced_task_nesting",
 )
+_LINKS = ("link", "link_error")
 # What AMQP has a byte for; other brokers have fewer.
 _HIGHEST = 255
 
 
-def keep(options: dict[str, Any]) -> bytes | None:
+def keep(options: Mapping[str, Any], execution_id: str) -> bytes | None:
     """The options worth keeping, encoded; None where there are none."""
     kept = {name: options[name] for name in _KEPT if options.get(name)}
+    # The first of a chord has the place 0.
+    for name in ("group_index", "ignore_result"):
+        if options.get(name) is not None:
+            kept[name] = options[name]
+    stamps = [name for name in options.get("stamped_headers") or () if name in options]
+    if stamps:
+        kept |= {"stamped_headers": stamps} | {name: options[name] for name in stamps}
+    for name in _LINKS:
+        if name in kept:
+            kept[name] = [
+                _with_id(signature, f"{execution_id}\0{name}\0{number}")
+                for number, signature in enumerate(_as_list(kept[name]))
+            ]
     return dumps(kept).encode() if kept else None
+
+
+def _with_id(signature: Any, seed: str) -> Any:
+    """A callback under an id of its own: sent twice, it is one task."""
+    if not isinstance(signature, Mapping) or signature.get("subtask_type"):
+        return signature
+    options = dict(signature.get("options") or {})
+    options.setdefault("task_id", str(uuid5(NAMESPACE_OID, seed)))
+    return {**signature, "options": options}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def options_of(data: bytes | None) -> dict[str, Any]:
@@ -65,8 +94,7 @@ def message_options(data: bytes | None) -> dict[str, Any]:
     options = options_of(data)
     for name, there in (("link", "callbacks"), ("link_error", "errbacks")):
         if name in options:
-            found = options.pop(name)
-            options[there] = found if isinstance(found, list) else [found]
+            options[there] = _as_list(options.pop(name))
     return options
 
 

@@ -11,6 +11,11 @@ HINT_HEADER = "polos_hint"
 AHEAD_HEADER = "polos_ahead"
 # The same moment by the database's clock, for workers that have read it.
 DUE_HEADER = "polos_due"
+# What a plain message said of its start; the store sees to it, no worker holds the message.
+ETA_HEADER = "polos_eta"
+EXPIRES_HEADER = "polos_expires"
+# Set by a worker that has been told to revoke this id.
+REVOKED_HEADER = "polos_revoked"
 # Celery's callbacks of a task that is a step. No workflow's id can hold a slash.
 STEP_DONE = "polos.internal/step_done"
 STEP_FAILED = "polos.internal/step_failed"

@@ -1,17 +1,35 @@
-"""The worker's side of a message: notices when the process that ran it died."""
+"""The worker's side of a message: notices revocations, and when the process that ran it died."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Literal
 
+from celery import signals
+from celery.concurrency.base import BasePool
 from celery.worker.request import Request
+from celery.worker.state import task_ready
 
+from polos.binding.names import REVOKED_HEADER
 from polos.binding.pool_watch import expect_loss_soon
+from polos.binding.tasks import Revoked
 
 
 class PolosRequest(Request):
     """A request whose execution is free for others as soon as its pool process is gone."""
+
+    def revoked(self) -> bool:
+        """Whether the message is over; where its id is revoked, its task has still to cancel."""
+        super().revoked()
+        return bool(self._already_revoked)
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """Celery's own handling, after the store: else another worker would take it up."""
+        # Some pools can't.
+        kills = getattr(pool.terminate_job, "__func__", None) is not BasePool.terminate_job
+        if self.time_start and kills:
+            self.task.bound.terminated(self.id)
+        super().terminate(pool, signal)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """Celery's own handling; should the process die, its slot is to be free soon."""
@@ -24,7 +42,11 @@ class PolosRequest(Request):
     ) -> Any:
         """Celery's own handling, and a look at whose leases are left behind."""
         try:
-            return super().on_failure(exc_info, send_failed_event, return_ok)
+            ended = super().on_failure(exc_info, send_failed_event, return_ok)
+            error = getattr(exc_info.exception, "exc", exc_info.exception)
+            if isinstance(error, Revoked):
+                self._say_revoked(terminated=False, signum=None, expired=False)
+            return ended
         finally:
             self.task.bound.process_may_be_gone()
 
@@ -41,3 +63,17 @@ class PolosRequest(Request):
         if not soft:
             self.task.bound.hard_limit_hit(self.id, float(timeout))
         super().on_timeout(soft, timeout)
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        """Celery's own would store a state and drop the message; the store has to know first."""
+        if not terminated:
+            self._request_dict[REVOKED_HEADER] = True
+            return
+        task_ready(self)
+        self.acknowledge()
+        self._already_revoked = True
+        self._say_revoked(terminated=True, signum=signum, expired=expired)
+
+    def _say_revoked(self, **how: Any) -> None:
+        self.send_event("task-revoked", **how)
+        signals.task_revoked.send(sender=self.task, request=self._context, **how)

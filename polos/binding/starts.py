@@ -11,12 +11,13 @@ from typing import Any
 from celery import Celery
 
 from polos.binding.kept_options import keep, known_priority
+from polos.binding.names import ETA_HEADER, EXPIRES_HEADER
 from polos.client.direct import DirectClient
 from polos.codec import encode_payload
 from polos.definition.registry import Registry
 from polos.errors import ExecutionExists, InvalidPayload, PolosError
 from polos.model.ports import Dispatcher, StartRequest
-from polos.model.records import Hint, as_datetime
+from polos.model.records import Execution, Hint, as_datetime
 from polos.model.settings import Settings
 
 log = logging.getLogger("polos.worker")
@@ -52,7 +53,7 @@ class Starts:
         workflow_id: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
-        task_id: str | None,
+        task_id: str,
         options: Mapping[str, Any],
     ) -> str:
         """Write the execution of a task that Celery is asked to send, then send its hint."""
@@ -67,6 +68,21 @@ class Starts:
             self._dispatcher.dispatch([Hint(stored.id, workflow_id, stored.queue)])
             return stored.id
 
+    def start_here(
+        self,
+        execution_id: str,
+        workflow_id: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Execution:
+        """Write an execution that is run where it is asked for, of which no worker is to hear."""
+        request = self._request(workflow_id, args, kwargs, execution_id, {})
+        here = replace(request, celery_options=None, known_to_celery=False, dispatch=False)
+        try:
+            return self._client.start(here)
+        except ExecutionExists as error:
+            return self._client.get(error.execution_id)
+
     def adopt(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> None:
@@ -76,6 +92,8 @@ class Starts:
             options.pop("exchange", ""), options.pop("routing_key", "")
         )
         options["priority"] = known_priority(options.get("priority"))
+        options |= {"eta": request.get(ETA_HEADER), "expires": request.get(EXPIRES_HEADER)}
+        options["ignore_result"] = vars(request).get("ignore_result")
         try:
             start = self._request(workflow_id, args, kwargs, request.id, options)
             self._client.start(replace(start, dispatch=False))
@@ -114,7 +132,7 @@ class Starts:
         workflow_id: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
-        task_id: str | None,
+        task_id: str,
         options: Mapping[str, Any],
     ) -> StartRequest:
         known = self._registry.get(workflow_id)
@@ -129,9 +147,10 @@ class Starts:
             priority=options.get("priority", defaults.get("priority")),
             execution_id=task_id,
             run_timeout_seconds=known.timeout_seconds if known else None,
-            celery_options=keep(dict(options)),
+            celery_options=keep(options, task_id),
             known_to_celery=True,
             delay_seconds=self._delay(options),
+            start_within_seconds=self._start_within(options.get("expires")),
         )
 
     def _delay(self, options: Mapping[str, Any]) -> float:
@@ -139,12 +158,19 @@ class Starts:
         if options.get("countdown"):
             return max(0.0, float(options["countdown"]))
         eta = options.get("eta")
-        if eta is None:
-            return 0.0
-        moment = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=self._app.timezone)
+        return 0.0 if eta is None else max(0.0, self._until(eta))
+
+    def _start_within(self, expires: Any) -> float | None:
+        """Seconds until ``expires``, as ``apply_async`` takes it, has passed."""
+        if expires is None or isinstance(expires, int | float):
+            return expires
+        return self._until(expires)
+
+    def _until(self, moment: datetime | str) -> float:
+        found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        aware = found if found.tzinfo else found.replace(tzinfo=self._app.timezone)
         # By the clock that the wait will end by, whatever the one of this machine says.
-        return max(0.0, (aware - as_datetime(self._client.store.now())).total_seconds())
+        return (aware - as_datetime(self._client.store.now())).total_seconds()
 
 
 def _payload(workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -110,7 +110,8 @@ class StepDone(StepTask):
         """Celery sends what follows a task that has just returned."""
         step = dict(kwargs or {})
         outcome = self.place.completions.outcome_of(args[0] if args else None)
-        self.tell(Ended(**step, outcome=outcome, attempts=_attempts(finished_task.request)))
+        attempts = _attempts(getattr(finished_task, "request", None))
+        self.tell(Ended(**step, outcome=outcome, attempts=attempts))
         return self.AsyncResult(task_id or step["task_id"])
 
     def run(self, value: Any = None, **told: Any) -> None:

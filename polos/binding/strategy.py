@@ -8,7 +8,7 @@ may disagree about by any amount, and a worker holds the message for as long as 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,14 @@ from celery.worker import strategy as celery_strategy
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from polos.binding.message_check import BadMessage, check_message
-from polos.binding.names import AHEAD_HEADER, DUE_HEADER, HINT_HEADER
+from polos.binding.names import (
+    AHEAD_HEADER,
+    DUE_HEADER,
+    ETA_HEADER,
+    EXPIRES_HEADER,
+    HINT_HEADER,
+    REVOKED_HEADER,
+)
 from polos.binding.of_app import bound_of
 from polos.engine.clock import StoreClock
 from polos.model.records import Micros
@@ -42,8 +49,11 @@ def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
         try:
             check_message(message, body)
             headers = message.headers if body is None else with_own_headers(body, message)
+            headers.pop(REVOKED_HEADER, None)
             if headers.get(HINT_HEADER):
                 time_by_own_clock(headers, bound_of(app).clock, lead)
+            else:
+                leave_times_to_store(headers, message.payload)
             return handle(message, body, ack, reject, callbacks)
         except (BadMessage, ContentDisallowed, DecodeError, InvalidTaskError) as error:
             id_ = (message.headers if body is None else body).get("id")
@@ -54,6 +64,20 @@ def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
             return None
 
     return take_message
+
+
+def leave_times_to_store(headers: dict[str, Any], payload: Any) -> None:
+    """Take ``eta`` and ``expires`` from Celery: it would hold the message, or drop it.
+
+    Args:
+        headers: the message's, changed in place.
+        payload: has them instead, in a message that is of both protocols.
+    """
+    for name, kept in (("eta", ETA_HEADER), ("expires", EXPIRES_HEADER)):
+        given = headers.get(name)
+        if given is None and isinstance(payload, Mapping):
+            given = payload.get(name)
+        headers |= {name: None, kept: given}
 
 
 def with_own_headers(body: dict[str, Any], message: Any) -> dict[str, Any]:

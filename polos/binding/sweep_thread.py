@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from celery import bootsteps, signals
 from celery.concurrency import prefork, solo
@@ -21,9 +21,12 @@ from polos.engine.clock import StoreClock
 from polos.engine.owner import is_stopped, process, this_process
 from polos.engine.sweeper import Sweeper
 from polos.errors import ConfigurationError, PolosError, SchemaError, StoreError, StoreUnavailable
-from polos.model.records import Failure, WorkerReport
+from polos.model.records import Hint, WorkerReport
+from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.sweep")
+
+Change: TypeAlias = Callable[[SqlStore], tuple[Hint, ...]]
 
 # Two clocks drift apart by a few microseconds in that many seconds.
 _CLOCK_IS_GOOD_FOR = 60.0
@@ -43,7 +46,7 @@ class SweepThread:
         self._owner = str(this_process(worker.hostname))
         self._idle = IdleSlots(worker)
         self._introduced: set[str] = set()
-        self._limits_hit: deque[tuple[str, float]] = deque()
+        self._asked: deque[tuple[str, Change]] = deque()
         self._soon: deque[Callable[[], None]] = deque()
         self._stop = threading.Event()
         self._wake = threading.Event()
@@ -53,8 +56,8 @@ class SweepThread:
             bound.dispatcher,
             bound.settings,
             self._report,
-            # A limit is noted before its process is killed: it is not to be taken for a crash.
-            before_reclaim=self._fail_limited,
+            # They are asked for when a process is killed: that is not to be taken for a crash.
+            before_reclaim=self._do_asked,
         )
         self._thread = threading.Thread(target=self._run, name="polos-sweep", daemon=True)
 
@@ -71,10 +74,15 @@ class SweepThread:
         self._soon.append(work)
         self.nudge()
 
-    def fail_soon(self, execution_id: str, seconds: float) -> None:
-        """Fail an execution whose process is killed for taking longer than its hard limit."""
+    def change_soon(self, what: str, change: Change) -> None:
+        """Have a change made in the store, again and again until the store has answered.
+
+        Args:
+            what: what it does, for the log.
+            change: makes it; gives the hints for what it wakes.
+        """
         # Not here: Celery calls this where it reads its messages, which must not block.
-        self._limits_hit.append((execution_id, seconds))
+        self._asked.append((what, change))
         self.nudge()
 
     def stop(self) -> None:
@@ -89,7 +97,7 @@ class SweepThread:
                 self._introduce()
                 self._read_clock()
                 self._do_soon()
-                self._fail_limited()
+                self._do_asked()
                 self._sweeper.tick()
                 self._speak_for_children()
                 self._excuse()
@@ -153,19 +161,17 @@ class SweepThread:
             except Exception:
                 log.exception("the end of a task could neither be recorded nor sent on")
 
-    def _fail_limited(self) -> None:
-        while self._limits_hit:
-            execution_id, seconds = self._limits_hit[0]
-            reason = f"it ran longer than its task's hard time limit of {seconds:g} s"
-            failure = Failure(reason, "TimeLimitExceeded")
+    def _do_asked(self) -> None:
+        while self._asked:
+            what, change = self._asked[0]
             try:
-                hints = self._bound.store.give_up(execution_id, failure)
+                hints = change(self._bound.store)
             except StoreError:
                 raise  # it is tried again with the next sweep
             except Exception:
-                log.exception("execution %s could not be failed: %s", execution_id, reason)
+                log.exception("this could not be done: %s", what)
                 hints = ()
-            self._limits_hit.popleft()
+            self._asked.popleft()
             self._bound.dispatcher.dispatch(hints)
 
     def _introduce(self) -> None:

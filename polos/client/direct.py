@@ -210,6 +210,7 @@ class DirectClient:
             celery_options=request.celery_options,
             known_to_celery=request.known_to_celery,
             delay_seconds=request.delay_seconds,
+            start_within_seconds=request.start_within_seconds,
             tags=request.tags,
         )
 

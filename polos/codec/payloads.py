@@ -50,6 +50,17 @@ def encode_payload(payload: Any, limit: int | None = MAX_VALUE_BYTES) -> bytes:
     return to_bytes(packed, MAX_VALUE_BYTES if limit is None else limit)
 
 
+def json_payload(payload: Any) -> Any:
+    """A payload as a message carries it: a model as plain data, which validates to it again.
+
+    Args:
+        payload: anything; what is no model is given back as it is.
+    """
+    if not isinstance(payload, BaseModel):
+        return payload
+    return payload.model_dump(mode="json", by_alias=False, round_trip=True)
+
+
 def decode_payload(data: bytes, annotation: Any) -> Any:
     """The payload of bytes that ``encode_payload`` gave, as the annotation wants it.
 

@@ -113,7 +113,8 @@ class PayloadRule:
 
     def _validated(self, payload: Any) -> Any:
         try:
-            return self._adapter.validate_python(payload)
+            # By names as well: a model that has become plain data in a message has those.
+            return self._adapter.validate_python(payload, by_alias=True, by_name=True)
         except ValidationError as error:
             raise InvalidPayload(faults_text(self._whose, error)) from error
 

@@ -12,6 +12,7 @@ from polos.definition.default_client import client_and_payload
 from polos.definition.handle import ExecutionHandle, decode_result
 from polos.definition.names import check_seconds, check_tags, check_text, check_wait
 from polos.definition.options import WorkflowOptions
+from polos.definition.task_calls import TaskCalls
 from polos.model.ports import StartRequest, WorkflowClient
 
 PayloadT = TypeVar("PayloadT")
@@ -21,7 +22,7 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 _MAY_BE_EMPTY = ("session_id", "user_id")
 
 
-class Workflow(Declaration, Generic[PayloadT, ResultT_co]):
+class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
     """A durable function; made by ``@workflow``.
 
     Calling it, ``wf(ctx, payload)``, calls the plain function, which is handy in tests.

@@ -241,12 +241,9 @@ class AttemptEffects:
         except (Exception, SystemExit) as error:
             if self._must_pass(error):
                 raise
-            if self._attempt.is_interruption(error) and self._attempt.raised_in_function:
-                raise  # at this step, and not by it
             cause = error.cause if isinstance(error, Final) else error
             failure = failure_of(cause, key, attempt)
-            again = cause is error and policy.again(error, attempt)
-            again = again and not self._ends_attempts(error, policy)
+            again = cause is error and self._again(error, policy, attempt)
             self._log(logging.WARNING, key, attempt, began, f"failed: {failure.reason}")
             return (None, failure) if again else (replace(this, failure=failure), None)
         if request.kind is Kind.TRANSACTION:
@@ -259,15 +256,18 @@ class AttemptEffects:
         self._log(logging.INFO, key, attempt, began, "done")
         return replace(this, value=data), None
 
-    def _ends_attempts(self, error: BaseException, policy: RetryPolicy) -> bool:
-        """Whether a step is not tried again after what came from outside, unless it says so."""
-        return self._attempt.is_interruption(error) and policy.retry_on is None
-
     def _must_pass(self, error: BaseException) -> bool:
         """Whether it is no failure of the step's own."""
         if isinstance(error, SystemExit):
             return not is_own_exit(error)
+        if self._attempt.is_interruption(error):
+            return self._attempt.raised_in_function  # at this step, and not by it
         return isinstance(error, LeaseLost) and self._journal.closed
+
+    def _again(self, error: BaseException, policy: RetryPolicy, attempt: int) -> bool:
+        """Whether it is tried again; not after what came from outside, unless it says so."""
+        outside = self._attempt.is_interruption(error) and policy.retry_on is None
+        return policy.again(error, attempt) and not outside
 
     def _function(self, request: StepRequest, this: Checkpoint) -> Callable[[], Any]:
         """What is called for a step; for a transaction, what gives its committed checkpoint."""

@@ -87,6 +87,8 @@ class Runner:
         self._keeper = keeper
         self._contact = keeper.contact
         self._company = company or Company()
+        # Microseconds by which the clock of its attempts runs ahead: waits that were skipped.
+        self.ahead = 0
         self._inner = Inner(
             store, dispatcher, registry, settings, self._company.stopping, sender or NoTasks()
         )
@@ -129,7 +131,8 @@ class Runner:
             )
             if claimed is None:
                 return None
-            return claimed, StoreClock(claimed.now, asked, time.monotonic(), self._store.resolution)
+            now = Micros(claimed.now + self.ahead)
+            return claimed, StoreClock(now, asked, time.monotonic(), self._store.resolution)
 
         return self._contact.insist(ask, lambda: False)
 

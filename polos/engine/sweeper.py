@@ -18,6 +18,7 @@ from polos.errors import StoreError
 from polos.model.ports import Dispatcher
 from polos.model.records import Hint, Reach, WorkerReport
 from polos.model.settings import Settings
+from polos.store.recovery import WORKER_LOST
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.sweep")
@@ -117,6 +118,7 @@ class Sweeper:
             self.send_ahead,
             self.reclaim_expired,
             self.finish_cancelling,
+            self.expire_unstarted,
             self.expire_deadlines,
             self.redispatch,
             self.name_unserved,
@@ -164,6 +166,10 @@ class Sweeper:
     def finish_cancelling(self) -> tuple[Hint, ...]:
         """Go on where cancelling downwards was broken off."""
         return self._store.finish_descents(_BATCH)
+
+    def expire_unstarted(self) -> tuple[Hint, ...]:
+        """End what nobody has begun before it expired."""
+        return self._store.expire_unstarted(_BATCH)
 
     def expire_deadlines(self) -> tuple[Hint, ...]:
         """End the executions whose time is over."""
@@ -241,7 +247,7 @@ class Sweeper:
             except Exception:
                 log.exception("execution %s can't be taken from its lost worker", execution.id)
                 continue
-            if any(hint.execution_id == execution.id for hint in reclaimed):
+            if any(hint.reason == WORKER_LOST for hint in reclaimed):
                 log.warning(
                     "execution=%s workflow=%s: its worker is gone; another one takes it",
                     execution.id,

@@ -175,6 +175,7 @@ class StartRequest:
     """One start of a workflow from outside; payload and state are encoded and validated.
 
     Attributes:
+        start_within_seconds: not begun within this time, it never is; also below 0.
         awaited: whether the caller is going to wait for the end.
         connection: the caller's own, in whose transaction it is to be written.
     """
@@ -194,6 +195,7 @@ class StartRequest:
     known_to_celery: bool = False
     dispatch: bool = True
     delay_seconds: float = 0.0
+    start_within_seconds: float | None = None
     awaited: bool = False
     connection: Any = None
     tags: tuple[str, ...] = ()

@@ -139,6 +139,7 @@ class NewExecution:
     """An execution that is about to be written, status ``queued``.
 
     Attributes:
+        start_within_seconds: not claimed within this time, it never is; also below 0.
         listener: the channel that is to hear of its end.
         tags: labels to list it by; each once.
     """
@@ -163,6 +164,7 @@ class NewExecution:
     celery_options: bytes | None = None
     known_to_celery: bool = False
     delay_seconds: float = 0.0
+    start_within_seconds: float | None = None
     listener: str | None = None
     forked_from: str | None = None
     tags: tuple[str, ...] = ()
@@ -220,6 +222,11 @@ class Execution:
     def cancel_requested(self) -> bool:
         """Whether it is to be cancelled, or its time is over."""
         return self.cancel_requested_at is not None
+
+    @property
+    def expired(self) -> bool:
+        """Whether it ended because nobody began it in time."""
+        return self.status is Status.CANCELLED and not self.cancel_requested
 
     @property
     def is_fresh(self) -> bool:

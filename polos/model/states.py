@@ -62,7 +62,8 @@ WAKE = _transition("wake", {Status.WAITING}, Status.QUEUED, fenced=False)
 RECLAIM = _transition("reclaim", {Status.RUNNING}, Status.QUEUED, fenced=False)
 # Also one that another worker had just taken back from the dead process.
 GIVE_UP = _transition("give up", {Status.RUNNING, Status.QUEUED}, Status.FAILED, fenced=False)
-CANCEL = _transition("cancel", {Status.QUEUED}, Status.CANCELLED, fenced=False)
+CANCEL = _transition("cancel", _OPEN, Status.CANCELLED, fenced=False)
+REVOKE = _transition("revoke", {*_OPEN, Status.RUNNING}, Status.CANCELLED, fenced=False)
 TIME_OUT = _transition("time out", {Status.RUNNING, *_OPEN}, Status.FAILED, fenced=False)
 TRY_AGAIN = _transition("try again", {Status.RUNNING}, Status.WAITING, fenced=True)
 RETRY = _transition("retry", {Status.FAILED}, Status.QUEUED, fenced=False)
@@ -80,6 +81,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     RECLAIM,
     GIVE_UP,
     CANCEL,
+    REVOKE,
     TIME_OUT,
     TRY_AGAIN,
     RETRY,

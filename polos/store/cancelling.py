@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, Update, bindparam, func, select, text, update
 
 from polos.errors import StoreError
-from polos.model.records import Checkpoint, Hint, Kind
-from polos.model.states import CANCEL, ENDED, Status
+from polos.model.records import Checkpoint, Execution, Hint, Kind
+from polos.model.states import CANCEL, ENDED, REVOKE, Status
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import change
-from polos.store.outcomes import cancelled, end_in
+from polos.store.outcomes import cancelled, end_outside
 from polos.store.rows import execution_of
 from polos.store.schema import executions as table
 from polos.store.unindexed import of_project
@@ -22,7 +23,21 @@ from polos.store.waking import lock, wake
 log = logging.getLogger("polos.store")
 
 _cancel_unclaimed = (
-    change(CANCEL, cancel_descends=True).where(table.c.claims == 0).returning(table.c.id)
+    change(CANCEL, cancel_descends=True, cancel_requested_at=now_micros())
+    .where(table.c.claims == 0)
+    .returning(table.c.id)
+)
+_revoke = change(
+    REVOKE,
+    cancel_descends=True,
+    cancel_requested_at=func.coalesce(table.c.cancel_requested_at, now_micros()),
+).returning(table.c.id)
+_too_late = table.c.start_by <= select(now_micros()).scalar_subquery()
+_expire = change(CANCEL).where(_too_late).returning(table.c.id)
+_unstarted = (
+    select(table)
+    .where(of_project(), _too_late, table.c.started_at.is_(None))
+    .limit(bindparam("most"))
 )
 _request = (
     update(table)
@@ -66,6 +81,31 @@ def cancel(database: Database, project_id: str, execution_id: str) -> tuple[bool
     return True, hints + descend(database, project_id, execution_id)
 
 
+def revoke(database: Database, project_id: str, execution_id: str) -> tuple[Hint, ...]:
+    """End an execution at once, whoever runs it; the sweep cancels all below it."""
+
+    def work(connection: Connection) -> tuple[Hint, ...]:
+        named = {"the_id": execution_id, "project": project_id}
+        found = connection.execute(_find, named).one_or_none()
+        return () if found is None else _end(connection, execution_of(found), _revoke) or ()
+
+    return database.transaction(work)
+
+
+def expire_unstarted(database: Database, project_id: str, most: int) -> tuple[Hint, ...]:
+    """End what was not begun in time."""
+    hints: tuple[Hint, ...] = ()
+    for row in database.run(_unstarted, {"project": project_id, "most": most}):
+        execution = execution_of(row)
+        hints += database.transaction(partial(_expire_one, execution=execution))
+        log.warning(
+            "execution=%s workflow=%s was not begun before it expired",
+            execution.id,
+            execution.workflow_id,
+        )
+    return hints
+
+
 def descend(database: Database, project_id: str, execution_id: str) -> tuple[Hint, ...]:
     """Cancel the open children of a cancelled execution, theirs, and so on."""
     hints: tuple[Hint, ...] = ()
@@ -96,9 +136,8 @@ def _cancel_one(
     if found is None or Status(found.status).ended:
         return False, ()
     execution = execution_of(found)
-    if found.status == Status.QUEUED.value and found.claims == 0:
-        ending = Checkpoint("", Kind.CHILD, failure=cancelled(execution_id))
-        hints = end_in(connection, execution, _cancel_unclaimed, named, ending)
+    if found.claims == 0:
+        hints = _end(connection, execution, _cancel_unclaimed)
         if hints is not None:
             return True, hints
     return tell(connection, execution_id)
@@ -113,3 +152,14 @@ def tell(connection: Connection, execution_id: str) -> tuple[bool, tuple[Hint, .
         connection.execute(_request, {"the_id": execution_id})
         return True, wake(connection, locked, "cancelled")
     return True, ()
+
+
+def _expire_one(connection: Connection, execution: Execution) -> tuple[Hint, ...]:
+    return _end(connection, execution, _expire) or ()
+
+
+def _end(
+    connection: Connection, execution: Execution, statement: Update
+) -> tuple[Hint, ...] | None:
+    ending = Checkpoint("", Kind.CHILD, failure=cancelled(execution.id))
+    return end_outside(connection, execution, statement, {"the_id": execution.id}, ending)

@@ -52,7 +52,7 @@ _MOST_BYTES = 1024 * 1024
 
 _found = select(table).where(table.c.id.in_(bindparam("ids", expanding=True)))
 _GIVEN = tuple(new_values(NewExecution(ExecutionId(""), "", "", b"")))
-_MOMENTS = ("delay", "until_deadline")
+_MOMENTS = ("delay", "until_deadline", "start_within")
 
 
 class _Array(UserDefinedType[Any]):
@@ -183,7 +183,7 @@ def _statement(waited: bool) -> Prebuilt:
     names = [column.name for column in target.c]
     kept = [name for name in names if name not in {"execution_id", "created_at"}]
     given = _given([*_GIVEN], target, kept)
-    made_at = moments(given.c.new_delay, given.c.new_until_deadline)
+    made_at = moments(*(given.c[f"new_{name}"] for name in _MOMENTS))
     plain = [name for name in _GIVEN if name not in _MOMENTS]
     made = (
         postgresql.insert(table)

@@ -50,6 +50,14 @@ class ControlStore:
         """Cancel an execution and its open children; False where it had ended."""
         return cancelling.cancel(self.database, self.project_id, execution_id)
 
+    def revoke(self, execution_id: str) -> tuple[Hint, ...]:
+        """End an execution at once as cancelled, whoever runs it; its children are cancelled."""
+        return cancelling.revoke(self.database, self.project_id, execution_id)
+
+    def expire_unstarted(self, most: int) -> tuple[Hint, ...]:
+        """End what was not begun in time."""
+        return cancelling.expire_unstarted(self.database, self.project_id, most)
+
     def finish_descents(self, most: int) -> tuple[Hint, ...]:
         """Go on where cancelling downwards was broken off."""
         return cancelling.finish_descents(self.database, self.project_id, most)

@@ -92,7 +92,7 @@ def change(
         # Celery has to store the end too; the sweep sends it again where that fails.
         again = case((table.c.known_to_celery, now_micros() + REDISPATCH_AFTER), else_=null())
         fixed |= {"finished_at": now_micros(), "dispatch_at": again, "wake_at": null()}
-        fixed |= {"unannounced": table.c.known_to_celery, "dispatches": 0}
+        fixed |= {"unannounced": table.c.known_to_celery, "dispatches": 0, "start_by": null()}
         # In a SET: so no statement that ends an execution can forget it.
         fixed["listener"] = told(table.c.listener, table.c.id)
     if target is Status.QUEUED:
@@ -115,7 +115,7 @@ def wake_time() -> dict[str, ColumnElement[Any]]:
     }
 
 
-def moments(delay: Any, until_deadline: Any) -> dict[str, ColumnElement[Any]]:
+def moments(delay: Any, until_deadline: Any, start_within: Any) -> dict[str, ColumnElement[Any]]:
     """The columns of a new execution that the database's clock gives."""
     return {
         "created_at": now_micros(),
@@ -123,11 +123,16 @@ def moments(delay: Any, until_deadline: Any) -> dict[str, ColumnElement[Any]]:
         "wake_at": now_micros() + delay,
         "dispatch_at": now_micros() + func.coalesce(delay, REDISPATCH_AFTER),
         "deadline_at": now_micros() + until_deadline,
+        "start_by": now_micros() + start_within,
     }
 
 
 _insert = insert(table).values(
-    **moments(bindparam("delay", type_=BigInteger), bindparam("until_deadline"))
+    **moments(
+        bindparam("delay", type_=BigInteger),
+        bindparam("until_deadline"),
+        bindparam("start_within", type_=BigInteger),
+    )
 )
 # The columns that ``new_values`` gives.
 GIVEN = [name for name in new_values(NewExecution(ExecutionId(""), "", "", b"")) if name in table.c]
@@ -143,6 +148,9 @@ _by_idempotency = select(table).where(
     table.c.project_id == bindparam("project"),
     table.c.workflow_id == bindparam("workflow"),
     table.c.idempotency_key == bindparam("key"),
+)
+_known = select(table.c.id).where(
+    table.c.id.in_(bindparam("ids", expanding=True)), table.c.project_id == bindparam("project")
 )
 _is_over = (table.c.project_id == bindparam("project"), one_of(ENDED))
 _ended = select(table).where(table.c.id.in_(bindparam("ids", expanding=True)), *_is_over)
@@ -161,6 +169,8 @@ _claim = Prebuilt(
         dispatch_at=null(),
         dispatches=0,
         wake_at=null(),
+        # It has begun: from here on it may take its time.
+        start_by=null(),
     )
     .where(
         table.c.project_id == bindparam("project"),
@@ -169,6 +179,7 @@ _claim = Prebuilt(
             table.c.status == Status.QUEUED.value,
             table.c.wake_at <= now_micros() + bindparam("early"),
         ),
+        or_(table.c.start_by.is_(None), table.c.start_by > now_micros()),
     )
     .returning(table, now_micros().label("claimed_at"))
 )
@@ -215,6 +226,12 @@ def get(database: Database, project_id: str, execution_id: str) -> Execution | N
     """The execution, if this project has it."""
     rows = database.run(_by_id, {"the_id": execution_id, "project": project_id})
     return execution_of(rows[0]) if rows else None
+
+
+def known(database: Database, project_id: str, ids: Sequence[str]) -> frozenset[str]:
+    """Those of the given ids that are executions."""
+    rows = database.run(_known, {"ids": list(ids), "project": project_id})
+    return frozenset(row.id for row in rows)
 
 
 def ended(database: Database, project_id: str, ids: Sequence[str]) -> dict[str, Execution]:

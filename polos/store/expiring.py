@@ -20,7 +20,7 @@ from polos.store import cancelling
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import change
-from polos.store.outcomes import end_in
+from polos.store.outcomes import end_outside
 from polos.store.rows import execution_of, failure_bytes
 from polos.store.schema import executions as table
 from polos.store.unindexed import of_project
@@ -88,4 +88,4 @@ def _fail(connection: Connection, execution: Execution, statement: Any) -> tuple
     failure = timed_out(execution.run_timeout)
     values = {"the_id": execution.id, "the_failure": failure_bytes(failure)}
     ending = Checkpoint("", Kind.CHILD, failure=failure)
-    return end_in(connection, execution, statement, values, ending)
+    return end_outside(connection, execution, statement, values, ending)

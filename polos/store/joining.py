@@ -38,7 +38,11 @@ _TRIES = 3
 _DUPLICATE = 1062
 
 _delay = bindparam("delay", type_=BigInteger)
-_moments = moments(_delay, bindparam("until_deadline", type_=BigInteger))
+_moments = moments(
+    _delay,
+    bindparam("until_deadline", type_=BigInteger),
+    bindparam("start_within", type_=BigInteger),
+)
 _values = _moments | {"dispatch_at": now_micros() + func.coalesce(_delay, 0)}
 _written = Prebuilt(
     select(table.c.created_at, table.c.wake_at, table.c.deadline_at).where(

@@ -157,6 +157,23 @@ def end_in(
     return () if told is None else tell_parent(connection, told, execution, ending)
 
 
+def end_outside(
+    connection: Connection,
+    execution: Execution,
+    statement: Update,
+    values: dict[str, Any],
+    ending: Checkpoint,
+) -> tuple[Hint, ...] | None:
+    """End an execution by another hand than its attempt's, which would tell Celery of it.
+
+    None where the statement found no row.
+    """
+    hints = end_in(connection, execution, statement, values, ending)
+    if hints is None or not execution.known_to_celery:
+        return hints
+    return (*hints, hint_of(execution, "ended"))
+
+
 def _end_child(
     connection: Transaction,
     child: Execution,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
@@ -17,9 +18,10 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from polos.errors import LeaseLost
 from polos.model.records import SUSPECT, Checkpoint, Execution, Failure, Hint, Kind
 from polos.model.states import GIVE_UP, RECLAIM
+from polos.store.clock import now_micros
 from polos.store.database import Database
-from polos.store.executions import change
-from polos.store.outcomes import end_in
+from polos.store.executions import REDISPATCH_AFTER, change
+from polos.store.outcomes import end_outside
 from polos.store.rows import failure_bytes, hint_of
 from polos.store.schema import checkpoints
 from polos.store.schema import executions as table
@@ -36,7 +38,13 @@ _give_up = (
     .where(table.c.lease_token == bindparam("lost"))
     .returning(table.c.id)
 )
-_give_up_running = change(GIVE_UP, failure=bindparam("the_failure")).returning(table.c.id)
+# Celery is told also where it was told nothing before: a limit of its own may have been hit.
+_give_up_running = change(
+    GIVE_UP,
+    failure=bindparam("the_failure"),
+    unannounced=True,
+    dispatch_at=now_micros() + REDISPATCH_AFTER,
+).returning(table.c.id)
 _done = select(func.count()).where(checkpoints.c.execution_id == bindparam("the_id"))
 _record = select(
     table.c.recoveries,
@@ -55,6 +63,8 @@ _mark = (
     .values(lease_steps=bindparam("steps"), lease_accountable=bindparam("accountable"))
     .returning(table.c.id)
 )
+# Why a hint was sent, for those that read of it.
+WORKER_LOST = "worker lost"
 # Of many branches the first ones are named.
 _MOST_NAMED = 5
 
@@ -73,7 +83,7 @@ def reclaim(
         count = _count(record, done)
         if count <= max_recoveries or not record.lease_accountable:
             rows = connection.execute(_reclaim, named | {"count": count, "done": done}).all()
-            return tuple(hint_of(row, "worker lost") for row in rows)
+            return tuple(hint_of(row, WORKER_LOST) for row in rows)
         failure = _poisoned(count, done, record.lease_steps)
         return _fail(connection, execution, _give_up, named, failure)
 
@@ -83,9 +93,8 @@ def reclaim(
 def give_up(database: Database, execution: Execution, failure: Failure) -> tuple[Hint, ...]:
     """Fail a running execution, whoever holds its lease."""
     named = {"the_id": execution.id}
-    return database.transaction(
-        lambda it: _fail(it, execution, _give_up_running, named, failure),
-    )
+    told = replace(execution, known_to_celery=True)
+    return database.transaction(lambda it: _fail(it, told, _give_up_running, named, failure))
 
 
 def hand_on(database: Database, owner: str, ids: Sequence[str]) -> tuple[Hint, ...]:
@@ -129,7 +138,7 @@ def _fail(
 ) -> tuple[Hint, ...]:
     ending = Checkpoint("", Kind.CHILD, failure=failure)
     values = named | {"the_failure": failure_bytes(failure)}
-    hints = end_in(connection, execution, statement, values, ending)
+    hints = end_outside(connection, execution, statement, values, ending)
     if hints is None:
         return ()
     log.error(

@@ -234,9 +234,14 @@ def new_values(new: NewExecution, *, parent_waits: bool = False) -> dict[str, An
         "forked_from": new.forked_from,
         "run_timeout": run_timeout_of(new),
         "until_deadline": run_timeout_of(new),
+        "start_within": _micros(new.start_within_seconds),
     }
 
 
 def run_timeout_of(new: NewExecution) -> Micros | None:
     """How long a new execution may take."""
-    return None if new.run_timeout_seconds is None else micros(new.run_timeout_seconds)
+    return _micros(new.run_timeout_seconds)
+
+
+def _micros(seconds: float | None) -> Micros | None:
+    return None if seconds is None else micros(seconds)

@@ -135,6 +135,10 @@ class SqlStore(ControlStore):
         """The execution, if this project has it."""
         return executions.get(self.database, self.project_id, execution_id)
 
+    def known(self, ids: Sequence[str]) -> frozenset[str]:
+        """Those of the given ids that are executions of this project."""
+        return executions.known(self.database, self.project_id, ids)
+
     def ended(self, execution_ids: Sequence[str]) -> dict[str, Execution]:
         """Those of the given that have ended."""
         return executions.ended(self.database, self.project_id, execution_ids)
@@ -337,6 +341,10 @@ class SqlStore(ControlStore):
     def wake_due(self, most: int, reach: Reach = ANYTHING) -> tuple[Hint, ...]:
         """Queue the waiting executions whose time has come."""
         return sweeping.wake_due(self.database, self.project_id, self._early, most, reach)
+
+    def wake(self, execution_id: str) -> tuple[Hint, ...]:
+        """Queue a waiting execution before its time has come."""
+        return sweeping.wake_one(self.database, execution_id)
 
     def send_ahead(self, most: int, reach: Reach = ANYTHING) -> tuple[Hint, ...]:
         """Hints with a countdown for the waits that end soon."""

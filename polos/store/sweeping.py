@@ -70,6 +70,7 @@ _queued = table.c.status == Status.QUEUED.value
 _near = table.c.wake_at <= now_micros() + bindparam("early")
 
 _wake_due = change(WAKE, which=table.c.id.in_(_some(_to_send, _waiting, _near))).returning(*_hinted)
+_wake_one = change(WAKE).returning(*_hinted)
 _send_ahead = (
     update(table)
     .where(table.c.id.in_(_some(_to_send, _waiting, ~_near)))
@@ -183,6 +184,12 @@ def wake_due(
     """Queue the waiting executions whose time has come; their hints."""
     named = {"project": project_id, "early": micros(early), "most": most, **_reached(reach)}
     return tuple(hint_of(row, "wait ended") for row in database.run(_wake_due, named))
+
+
+def wake_one(database: Database, execution_id: str) -> tuple[Hint, ...]:
+    """Queue a waiting execution, whatever it waits for; its hint."""
+    rows = database.run(_wake_one, {"the_id": execution_id})
+    return tuple(hint_of(row, "wait skipped") for row in rows)
 
 
 def send_ahead(

@@ -89,6 +89,14 @@ class PolosClient(Control):
             self._bound = Bound(make_app(self.settings), self.settings)
         return self._bound
 
+    def task_of(self, workflow_id: str) -> Any:
+        """The Celery task of a workflow; what ``wf.delay`` and ``wf.s`` use.
+
+        Raises:
+            ConfigurationError: the workflow is none of this client's app.
+        """
+        return self.bound.task_of(workflow_id)
+
     def start(self, request: StartRequest) -> Execution:
         """Write an execution and send its hint; what ``wf.start`` calls."""
         return self.bound.client.start(request)

@@ -9,10 +9,12 @@ import pytest
 
 from polos import PolosClient
 from tests.acceptance.ledger import Ledger
-from tests.acceptance.stacks import Stack, Workers, embedded_stack, server_stack
-from tests.support.servers import PostgresServer, RedisServer
+from tests.acceptance.stacks import DatabaseServer, Stack, Workers, embedded_stack, server_stack
+from tests.support.servers import RedisServer
 
 STACKS = ("embedded", "servers")
+# What is behind Redis.
+_SERVERS = {"servers": "_postgres", "mariadb": "_mariadb", "pgbouncer": "_pgbouncer"}
 _open_stacks: list[Stack] = []
 
 
@@ -43,8 +45,8 @@ def opened(request: pytest.FixtureRequest, name: str) -> Iterator[Stack]:
         context = embedded_stack(folder)
     else:
         redis: RedisServer = request.getfixturevalue("_redis")
-        postgres: PostgresServer = request.getfixturevalue("_postgres")
-        context = server_stack(folder, redis, postgres)
+        databases: DatabaseServer = request.getfixturevalue(_SERVERS[name])
+        context = server_stack(folder, redis, databases)
     with context as stack, watched(stack):
         yield stack
 

@@ -17,10 +17,13 @@ from polos import ExecutionHandle, PolosClient
 from polos.model.settings import Settings
 from tests.acceptance import ledger
 from tests.acceptance.ledger import Ledger
+from tests.support.mariadb import MariaServer
+from tests.support.pgbouncer import PgBouncer
 from tests.support.processes import Program, until
 from tests.support.servers import PostgresServer, RedisServer
 
 FLOWS = "tests.acceptance.flows"
+DatabaseServer = PostgresServer | PgBouncer | MariaServer
 _START_SECONDS = 60.0
 
 
@@ -33,6 +36,7 @@ class Stack:
         broker: its URL; empty for the embedded one.
         database: its URL; empty for the embedded one.
         redis: the broker's server, where there is one.
+        databases: the server of the database, or the pooler in front of it.
         workers: all that were started, also those that have ended.
         app: the Celery app of its workers.
     """
@@ -42,6 +46,7 @@ class Stack:
     broker: str = ""
     database: str = ""
     redis: RedisServer | None = None
+    databases: DatabaseServer | None = None
     workers: list[Program] = field(default_factory=list)
     app: str = "polos.celery_app"
 
@@ -86,11 +91,11 @@ def embedded_stack(folder: Path) -> Iterator[Stack]:
 
 
 @contextmanager
-def server_stack(folder: Path, redis: RedisServer, postgres: PostgresServer) -> Iterator[Stack]:
-    """Redis, empty, and a new database on PostgreSQL."""
+def server_stack(folder: Path, redis: RedisServer, databases: DatabaseServer) -> Iterator[Stack]:
+    """Redis, empty, and a new database on a server, or through a pooler."""
     redis.start().flush()
-    with postgres.start().fresh_database() as url, pytest.MonkeyPatch.context() as patch:
-        stack = Stack("servers", folder, redis.url, url, redis)
+    with databases.start().fresh_database() as url, pytest.MonkeyPatch.context() as patch:
+        stack = Stack("servers", folder, redis.url, url, redis, databases)
         patch.setenv(ledger.VARIABLE, str(stack.ledger.path))
         yield stack
 

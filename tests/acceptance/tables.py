@@ -18,6 +18,8 @@ class Tables:
         self._engine = create_engine(client.bound.store.database.engine.url)
         if self._engine.dialect.name == "sqlite":
             self._now = "CAST((julianday('now') - 2440587.5) * 86400 AS REAL)"
+        elif self._engine.dialect.name == "mariadb":
+            self._now = "UNIX_TIMESTAMP(SYSDATE(6))"
         else:
             self._now = "EXTRACT(EPOCH FROM clock_timestamp())"
 

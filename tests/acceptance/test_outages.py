@@ -12,7 +12,7 @@ from polos import PolosClient, WorkflowTimeoutError
 from tests.acceptance import flows
 from tests.acceptance.conftest import opened
 from tests.acceptance.ledger import Ledger
-from tests.acceptance.stacks import Stack, Workers
+from tests.acceptance.stacks import DatabaseServer, Stack, Workers
 from tests.support.processes import until
 from tests.support.servers import PostgresServer
 
@@ -47,7 +47,7 @@ def test_executions_that_were_started_without_a_broker_run_soon_after_its_return
 
 
 def test_a_database_that_is_away_for_longer_than_a_lease(
-    worker: Workers, client: PolosClient, ledger: Ledger, _postgres: PostgresServer
+    worker: Workers, stack: Stack, client: PolosClient, ledger: Ledger
 ) -> None:
     pair = [worker("prefork", slots=2, name=name, env=ENV) for name in ("one", "two")]
     busy = [flows.interrupted.start(client) for _ in range(2)]
@@ -55,14 +55,14 @@ def test_a_database_that_is_away_for_longer_than_a_lease(
         ledger.wait_for(handle.id, "slow")
     queued = [flows.quick.start(client) for _ in range(4)]
     said = [len(each.text()) for each in pair]
-    _postgres.stop("immediate")
+    _crash(stack)
     try:
         for handle in busy:
             ledger.open_gate(handle.id)
             ledger.wait_for(handle.id, "slow", "end")
         _away_for(3 * LEASE)
     finally:
-        _postgres.start()
+        _databases(stack).start()
     assert [handle.result_sync(60) for handle in busy] == [[0, 1, 2, 3]] * 2
     assert [handle.result_sync(60) for handle in queued] == ["done"] * 4
     for handle in (*busy, *queued):
@@ -76,10 +76,10 @@ def test_a_database_that_is_away_for_longer_than_a_lease(
 
 
 def test_who_waits_for_a_result_hears_of_it_when_its_time_is_over(
-    client: PolosClient, _postgres: PostgresServer
+    stack: Stack, client: PolosClient
 ) -> None:
     handle = flows.quick.start(client)
-    _postgres.stop("immediate")
+    _crash(stack)
     began = time.monotonic()
     try:
         with pytest.raises(
@@ -87,8 +87,21 @@ def test_who_waits_for_a_result_hears_of_it_when_its_time_is_over(
         ):
             asyncio.run(handle.result(timeout=3))
     finally:
-        _postgres.start()
+        _databases(stack).start()
     assert time.monotonic() - began >= 3
+
+
+def _databases(stack: Stack) -> DatabaseServer:
+    assert stack.databases is not None
+    return stack.databases
+
+
+def _crash(stack: Stack) -> None:
+    server = _databases(stack)
+    if isinstance(server, PostgresServer):
+        server.stop("immediate")
+    else:
+        server.kill()
 
 
 def _away_for(seconds: float) -> None:

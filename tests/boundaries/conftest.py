@@ -11,6 +11,7 @@ from typing import Protocol
 import pytest
 
 from tests.boundaries.campaign import Order, Report, hold
+from tests.support.mariadb import MariaServer
 from tests.support.servers import PostgresServer
 
 # Of each subject on each database; BOUNDARIES=all tries every one.
@@ -62,6 +63,12 @@ def _postgres_url(_postgres: PostgresServer) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def _mariadb_url(_mariadb: MariaServer) -> Iterator[str]:
+    with _mariadb.start().fresh_database("boundaries") as url:
+        yield url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def campaign(
     request: pytest.FixtureRequest,
@@ -71,11 +78,16 @@ def campaign(
     """Hold a campaign: ``campaign("b_plain_steps")`` gives its report."""
 
     kind: str = request.param
-    fixtures = {"sqlite": "_sqlite_url", "postgresql": "_postgres_url"}
+    fixtures = {
+        "sqlite": "_sqlite_url",
+        "postgresql": "_postgres_url",
+        "mariadb": "_mariadb_url",
+    }
     url = request.getfixturevalue(fixtures[kind])
 
     def held(name: str, plant: Callable[[], None] | None = None, at: str = "") -> Report:
-        most = None if os.environ.get("BOUNDARIES") == "all" else _SLICE
+        some = _SLICE // 2 if kind == "mariadb" else _SLICE
+        most = None if os.environ.get("BOUNDARIES") == "all" else some
         order = Order(url, name, most, int(os.environ.get("BOUNDARIES_SEED", "1")), plant, at)
         receiving, sending = forks.Pipe(duplex=False)
         process = forks.Process(target=hold, args=(order, sending))

@@ -56,7 +56,7 @@ class TaskBroker:
         _append(self._ended, task)
 
     def _is_lost(self, task: TaskSending, sent: list[TaskSending]) -> bool:
-        return task.signature == "lost" or (task.signature == "lost twice" and len(sent) < 3)
+        return task.signature == "lost" or (task.signature == "lost once" and len(sent) < 2)
 
 
 def _append(path: Path, task: TaskSending) -> None:

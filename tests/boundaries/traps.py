@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 import psycopg
+import pymysql
 from sqlalchemy import Engine
 
 T = TypeVar("T")
@@ -126,6 +127,12 @@ def _cut(connection: Any) -> Callable[[], None]:
     def sqlite() -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
+    def mariadb() -> None:
+        connection._force_close()
+        raise pymysql.OperationalError(2013, "Lost connection to server during query")
+
+    if isinstance(connection, pymysql.Connection):
+        return mariadb
     return sqlite if isinstance(connection, sqlite3.Connection) else postgresql
 
 

@@ -101,6 +101,7 @@ def run_guests(number: str, asked_for_async: str) -> int:
 def _some_executions() -> dict[str, str]:
     """One of each kind, by an own worker on Django's database."""
     from polos import Polos, StepExecutionError
+    from polos.contrib.django.models import Wait
     from tests.contrib.site.guests.workflows import shown
     from tests.support.processes import until
 
@@ -111,8 +112,7 @@ def _some_executions() -> dict[str, str]:
         completed.result_sync(60)
         with suppress(StepExecutionError):
             failed.result_sync(60)
-        until(lambda: waiting.status() == "waiting")
-        until(lambda: own.get(waiting.id).wake_at is not None)
+        until(Wait.objects.filter(execution_id=waiting.id, step_key="for ever").exists)
     return {"completed": completed.id, "failed": failed.id, "waiting": waiting.id}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from polos.store.migrate import VERSION_TABLE, found_schema
+from polos.store.migrate import VERSION_TABLE, found_schema, upgrade
 from polos.store.schema import SCHEMA, metadata
 from tests.contrib.sites import Site, entry, opened, polos_tables
 from tests.support.processes import Program
@@ -20,9 +20,7 @@ def test_migrate_makes_the_tables_and_zero_drops_them(
     program: Start, database_url: str, tmp_path: Path
 ) -> None:
     site = Site(program, tmp_path, database_url)
-    assert "Polos's schema 0005" in site.manage("migrate", "--plan")
-    site.manage("makemigrations", "--check", "--dry-run")
-    assert "polos.0001_schema_0005... OK" in site.manage("migrate")
+    assert "polos.0001_schema_0005... OK" in site.manage("migrate", "polos")
     with opened(database_url) as database:
         assert found_schema(database) == SCHEMA
     assert polos_tables(database_url) == TABLES
@@ -30,6 +28,15 @@ def test_migrate_makes_the_tables_and_zero_drops_them(
     assert polos_tables(database_url) == []
     site.manage("migrate", "polos")
     assert polos_tables(database_url) == TABLES
+
+
+def test_the_plan_says_it_and_no_migration_is_missing(
+    program: Start, sqlite_url: str, tmp_path: Path
+) -> None:
+    site = Site(program, tmp_path, sqlite_url)
+    assert "Polos's schema 0005" in site.manage("migrate", "--plan")
+    assert "No changes detected" in site.manage("makemigrations", "--check", "--dry-run")
+    assert polos_tables(sqlite_url) == []
 
 
 def test_there_is_a_migration_for_each_schema() -> None:
@@ -44,11 +51,9 @@ def test_tables_that_polos_made_are_left_as_they_are(
     program: Start, sqlite_url: str, tmp_path: Path
 ) -> None:
     with opened(sqlite_url) as database:
-        from polos.store.migrate import upgrade
-
         upgrade(database)
     site = Site(program, tmp_path, sqlite_url)
-    assert "polos.0001_schema_0005... OK" in site.manage("migrate")
+    assert "polos.0001_schema_0005... OK" in site.manage("migrate", "polos")
     assert polos_tables(sqlite_url) == TABLES
 
 
@@ -56,7 +61,7 @@ def test_only_the_chosen_alias_gets_them(program: Start, tmp_path: Path) -> None
     urls = {name: f"sqlite:///{tmp_path}/{name}.db" for name in ("default", "flows")}
     databases = {name: entry(url) for name, url in urls.items()}
     site = Site(program, tmp_path, databases, SITE_ALIAS="flows")
-    site.manage("migrate")
+    site.manage("migrate", "polos")
     assert polos_tables(urls["default"]) == []
     site.manage("migrate", "--database", "flows", "polos")
     assert polos_tables(urls["flows"]) == TABLES
@@ -67,7 +72,7 @@ def test_only_the_chosen_alias_gets_them(program: Start, tmp_path: Path) -> None
 
 def test_a_router_that_says_no_is_heard(program: Start, sqlite_url: str, tmp_path: Path) -> None:
     routers = '["tests.contrib.site.routers.NowherePolos"]'
-    Site(program, tmp_path, sqlite_url, SITE_ROUTERS=routers).manage("migrate")
+    Site(program, tmp_path, sqlite_url, SITE_ROUTERS=routers).manage("migrate", "polos")
     assert polos_tables(sqlite_url) == []
 
 
@@ -76,7 +81,7 @@ def test_with_an_url_of_its_own_polos_leaves_djangos_database_alone(
 ) -> None:
     elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
     site = Site(program, tmp_path, sqlite_url, SITE_POLOS_URL=elsewhere)
-    assert "'polos migrate' makes them there" in site.manage("migrate")
+    assert "'polos migrate' makes them there" in site.manage("migrate", "polos")
     assert polos_tables(sqlite_url) == []
 
 

@@ -143,7 +143,8 @@ def test_work_that_another_worker_took_back_first_can_be_given_up(site: Site) ->
     id_ = hint.execution_id
     assert site.store.claim(id_, "flow", dead_process(), 60)
     site.tick()
-    assert site.store.give_up(id_, Failure("it ran too long", "TimeLimitExceeded")) == ()
+    [told] = site.store.give_up(id_, Failure("it ran too long", "TimeLimitExceeded"))
+    assert (told.execution_id, told.reason) == (id_, "ended")
     found = site.store.get(id_)
     assert found is not None
     assert found.status is Status.FAILED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.default_client import process_slot
 from polos.definition.progress import details
 from polos.definition.workflow import workflow
+from polos.engine.interrupting import interrupt
 from polos.errors import StepExecutionError, StepMismatch, WorkflowFailedError
 from polos.model.records import Checkpoint, Kind
 from polos.model.states import Status
@@ -398,6 +400,18 @@ def test_a_deadlock_begins_anew_without_being_counted(
     assert engine.checkpoints(id_)["pay"].attempts == attempts
 
 
+def test_a_soft_time_limit_rolls_it_back(engine: Engine) -> None:
+    class SoftLimit(Exception):
+        pass
+
+    def limited(connection: Connection) -> None:
+        put(connection, "x")
+        interrupt(SoftLimit("soft"), sys._getframe())
+
+    assert refused(engine, limited).error_type.endswith("SoftLimit")
+    assert accounts(engine) == []
+
+
 def test_other_branches_go_on_beside_it(engine: Engine) -> None:
     @workflow
     async def flow(ctx: WorkflowContext) -> list[Any]:
@@ -414,7 +428,7 @@ def test_other_branches_go_on_beside_it(engine: Engine) -> None:
     assert accounts(engine) == ["a", "b"]
 
 
-def test_a_start_inside_it_is_part_of_it(engine: Engine) -> None:
+def use_client_of(engine: Engine) -> None:
     class Client(FakeClient):
         direct = DirectClient("default", lambda: engine.store, engine.hints)
 
@@ -422,6 +436,35 @@ def test_a_start_inside_it_is_part_of_it(engine: Engine) -> None:
             return self.direct.start(request)
 
     process_slot.set(Client())
+
+
+def test_a_start_inside_it_without_the_connection_is_no_part_of_it(engine: Engine) -> None:
+    if engine.store.database.dialect == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    use_client_of(engine)
+
+    @workflow
+    async def other(ctx: WorkflowContext) -> None: ...
+
+    started: list[str] = []
+
+    def starts(connection: Connection) -> None:
+        put(connection, "x")
+        started.append(other.start().id)
+        raise ValueError
+
+    @workflow
+    async def flow(ctx: WorkflowContext) -> None:
+        await ctx.step.transaction("start", starts, max_retries=0)
+
+    with pytest.raises(StepExecutionError):
+        engine.run(flow)
+    assert engine.store.get(started[0]) is not None
+    assert accounts(engine) == []
+
+
+def test_a_start_inside_it_is_part_of_it(engine: Engine) -> None:
+    use_client_of(engine)
 
     @workflow
     async def other(ctx: WorkflowContext) -> str:

@@ -17,7 +17,7 @@ from polos.errors import SchemaError
 from polos.model.settings import Settings
 from polos.store import migrate
 from polos.store.database import Database
-from polos.store.migrate import VERSION_TABLE, ensure_schema, found_schema, upgrade
+from polos.store.migrate import VERSION_TABLE, ensure_schema, found_schema, remove, upgrade
 from polos.store.schema import SCHEMA, metadata
 from polos.store.sql_store import SqlStore
 from tests.store.scenes import claim, new, step
@@ -243,6 +243,24 @@ def test_a_newer_schema_is_accepted_and_left_alone(fresh: Database) -> None:
     upgrade(fresh)
     assert found_schema(fresh) == "9999"
     assert SqlStore(fresh).start(new("one"))[1]
+
+
+def test_migrating_goes_as_far_as_is_said_and_never_back(fresh: Database) -> None:
+    upgrade(fresh, "0002")
+    assert found_schema(fresh) == "0002"
+    upgrade(fresh)
+    upgrade(fresh, "0002")
+    assert found_schema(fresh) == SCHEMA
+
+
+def test_removing_drops_what_is_polos_s_and_nothing_else(fresh: Database) -> None:
+    fresh.transaction(lambda it: it.execute(text("CREATE TABLE orders (id INTEGER)")))
+    upgrade(fresh)
+    remove(fresh)
+    assert tables(fresh) == ["orders"]
+    remove(fresh)
+    upgrade(fresh)
+    assert found_schema(fresh) == SCHEMA
 
 
 def test_other_tables_in_the_database_do_not_matter(fresh: Database) -> None:

@@ -172,6 +172,16 @@ async def steps(ctx: WorkflowContext, order: Order, gateway: Gateway) -> None:
     assert_type(await ctx.step.task("limited", order, timeout=60, resend_after=1.5), Any)
 
 
+def tasks(order: Order) -> None:
+    assert_type(with_payload.delay(order), Any)
+    assert_type(with_payload.delay(id="a1"), Any)
+    assert_type(with_payload.apply_async((order,), countdown=5, expires=60), Any)
+    assert_type(with_payload.s(order), Any)
+    assert_type(with_payload.si({"id": "a1"}), Any)
+    assert_type(with_payload.signature((order,), priority=3), Any)
+    assert_type(with_payload.AsyncResult("id"), Any)
+
+
 async def children(ctx: WorkflowContext, order: Order) -> None:
     assert_type(await ctx.step.invoke_and_wait("a", with_payload, order), Receipt)
     assert_type(await ctx.step.invoke_and_wait("b", with_payload, {"id": "a"}), Receipt)

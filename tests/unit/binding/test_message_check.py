@@ -119,13 +119,31 @@ def test_whatever_comes_is_taken_or_refused(payload: Any, headers: Any, body: An
 
 
 def test_kept_options_come_back_as_they_were() -> None:
-    kept = keep({"link": [SIGNATURE], "chain": [SIGNATURE], "time_limit": 5, "expires": "x"})
-    assert message_options(kept) == {
-        "callbacks": [SIGNATURE],
+    given = {"chain": [SIGNATURE], "time_limit": 5, "expires": "x", "ignore_result": False}
+    given |= {"group_index": 0}
+    given |= {"stamped_headers": ["order", "gone"], "order": "a1", "countdown": 3}
+    assert message_options(keep(given, "id")) == {
         "chain": [SIGNATURE],
         "time_limit": 5,
+        "ignore_result": False,
+        "group_index": 0,
+        "stamped_headers": ["order"],
+        "order": "a1",
     }
-    assert message_options(keep({"link_error": SIGNATURE})) == {"errbacks": [SIGNATURE]}
+    assert keep({"countdown": 3, "link": None, "ignore_result": None}, "id") is None
+
+
+@pytest.mark.parametrize(("name", "there"), [("link", "callbacks"), ("link_error", "errbacks")])
+def test_a_callback_has_one_id_however_often_it_is_sent(name: str, there: str) -> None:
+    taken = {**SIGNATURE, "options": {"task_id": "mine"}}
+    given = [SIGNATURE, SIGNATURE, taken, {**SIGNATURE, "subtask_type": "group"}]
+    kept = [message_options(keep({name: given}, id_))[there] for id_ in ("a", "a", "b")]
+    ids = [[it["options"].get("task_id") for it in found] for found in kept]
+    assert ids[0] == ids[1]
+    assert ids[0][2:] == ids[2][2:] == ["mine", None]
+    assert len({*ids[0][:2], *ids[2][:2]}) == 4
+    assert [it["task"] for it in kept[0]] == [SIGNATURE["task"]] * 4
+    assert len(message_options(keep({name: SIGNATURE}, "a"))[there]) == 1
 
 
 @pytest.mark.parametrize("data", [b"\x80", b"[]", b"{", b'{"chain": 5}', b'{"time_limit": "x"}'])

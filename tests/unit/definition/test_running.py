@@ -245,3 +245,14 @@ def test_any_other_failure() -> None:
 def test_a_cancelled_execution() -> None:
     with pytest.raises(ExecutionCancelledError, match="e1"):
         anything.run_sync(FakeClient(status=Status.CANCELLED))
+
+
+@pytest.mark.parametrize("call", ["delay", "apply_async", "s", "si", "signature", "AsyncResult"])
+def test_celerys_calls_need_an_app(call: str) -> None:
+    registry.set_default_client(FakeClient())
+    for client in (None, registry.default_client()):
+        registry.set_default_client(client)
+        arguments = ("id",) if call == "AsyncResult" else ()
+        with pytest.raises(ConfigurationError, match=rf"{call}\(\) needs: create Polos\(app\)"):
+            getattr(order_workflow, call)(*arguments)
+    registry.set_default_client(None)

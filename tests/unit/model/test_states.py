@@ -50,4 +50,4 @@ def test_work_begins_with_a_claim_and_only_its_holder_ends_it_with_a_result() ->
     assert all(it.sources == {Status.RUNNING} for it in TRANSITIONS if it.fenced)
     # Without the lease, work under way is only taken back or given up.
     unfenced = {it.name for it in TRANSITIONS if Status.RUNNING in it.sources and not it.fenced}
-    assert unfenced == {"reclaim", "give up", "time out"}
+    assert unfenced == {"reclaim", "give up", "revoke", "time out"}

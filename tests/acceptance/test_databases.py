@@ -1,0 +1,50 @@
+"""The core of it once more, on MariaDB and through PgBouncer: tests that other modules have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance import (
+    test_basics,
+    test_broker_loss,
+    test_cancelling,
+    test_crashes,
+    test_duplicates,
+    test_outages,
+    test_zombies,
+)
+from tests.acceptance.conftest import opened
+from tests.acceptance.stacks import Stack
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module", params=["mariadb", "pgbouncer"])
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """Redis, and one of these."""
+    with opened(request, request.param) as made:
+        yield made
+
+
+running = test_cancelling.running
+tables = test_zombies.tables
+
+test_worker_and_main = test_basics.test_worker_and_main
+test_another_worker_goes_on_where_one_was_killed = (
+    test_crashes.test_another_worker_goes_on_where_one_was_killed
+)
+test_what_an_effect_depended_on_is_the_same_after_a_crash = (
+    test_crashes.test_what_an_effect_depended_on_is_the_same_after_a_crash
+)
+test_two_workers_get_the_same_message = test_duplicates.test_two_workers_get_the_same_message
+test_an_emptied_broker_that_no_worker_listens_to = (
+    test_broker_loss.test_an_emptied_broker_that_no_worker_listens_to
+)
+test_an_async_step_of_a_zombie_is_told = test_zombies.test_an_async_step_of_a_zombie_is_told
+test_a_plain_step_of_a_zombie_that_goes_on = test_zombies.test_a_plain_step_of_a_zombie_that_goes_on
+test_children_too = test_cancelling.test_children_too
+test_a_database_that_is_away_for_longer_than_a_lease = (
+    test_outages.test_a_database_that_is_away_for_longer_than_a_lease
+)
