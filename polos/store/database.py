@@ -112,9 +112,9 @@ class Database:
         def once() -> T:
             kept = self._kept()
             if kept is None:
-                with self.engine.begin() as connection:
+                with self.engine.connect() as connection, _begun(connection):
                     return work(connection)
-            with self._minding(kept), kept.begin():
+            with self._minding(kept), _begun(kept):
                 return work(kept)
 
         return self._retried(once)
@@ -242,6 +242,20 @@ class Database:
                     raise
             time.sleep(random.random() * 0.01 * 2**tried)
         raise AssertionError("unreachable")
+
+
+@contextmanager
+def _begun(connection: Connection) -> Iterator[None]:
+    try:
+        with connection.begin():
+            yield
+    except DBAPIError:
+        # SQLite leaves a transaction open whose COMMIT has failed, and with it its lock.
+        if not connection.invalidated and not connection.closed:
+            driver: Any = connection.connection.driver_connection
+            if getattr(driver, "in_transaction", False):
+                driver.rollback()
+        raise
 
 
 def _forget_after_fork(database: Database) -> None:
