@@ -24,7 +24,7 @@ Example::
 from __future__ import annotations
 
 import importlib
-import importlib.util
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -40,9 +40,9 @@ else:
         They need SQLAlchemy and Pydantic, and every start of ``celery`` imports this package for
         the sake of ``polos.cli.commands``.
         """
-        private = name.startswith("__") and name != "__all__"
-        # "from polos import codec" asks here first, also while the public names are being loaded.
-        if private or importlib.util.find_spec(f"{__name__}.{name}") is not None:
+        is_module = name[:1].islower() and find_spec(f"{__name__}.{name}") is not None
+        if is_module or (name.startswith("__") and name != "__all__"):
+            # Modules come by themselves, and are needed to load the names.
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         public = importlib.import_module("polos.public")
         found = {key: getattr(public, key) for key in ("__all__", *public.__all__)}

@@ -79,6 +79,12 @@ def _postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
+def _rabbit() -> Iterator[RabbitServer]:
+    with RabbitServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def _mariadb() -> Iterator[MariaServer]:
     with MariaServer() as server:
         yield server
@@ -87,12 +93,6 @@ def _mariadb() -> Iterator[MariaServer]:
 @pytest.fixture(scope="session")
 def _pgbouncer(_postgres: PostgresServer) -> Iterator[PgBouncer]:
     with PgBouncer(_postgres) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def _rabbit() -> Iterator[RabbitServer]:
-    with RabbitServer() as server:
         yield server
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from celery import Celery, signals
 
-from polos.binding import step_tasks
 from polos.binding.consumer_step import ConsumerStep
 from polos.binding.names import MODULE
 from polos.binding.of_app import bound_of, keep_bound
@@ -35,9 +34,10 @@ class AppLink:
         app: the Celery app.
         bound: what its tasks and steps turn to.
         known: the workflows; those that are defined later get their tasks then.
+        ready: called when the app takes tasks.
     """
 
-    def __init__(self, app: Celery, bound: Any, known: Registry) -> None:
+    def __init__(self, app: Celery, bound: Any, known: Registry, ready: Callable[[], None]) -> None:
         there: Any = app
         if bound_of(app) is not None:
             raise ConfigurationError(
@@ -55,11 +55,12 @@ class AppLink:
         there.on_after_finalize.connect(self._finalized)
         signals.import_modules.connect(self._importing, sender=app)
         self._known = known
+        self._ready = ready
+        if app.finalized:
+            ready()
         self._unsubscribe = weakref.finalize(app, known.subscribe(_weakly(self.add)))
         self._find_workflows_too()
         self._close_with_app()
-        if there.finalized:
-            bound.step_ends.register_tasks()
 
     def add(self, workflow: Workflow[Any, Any]) -> None:
         """Make the task of a workflow, now or as soon as the app is ready."""
@@ -81,14 +82,13 @@ class AppLink:
             self._app.steps[name].discard(step)
         for workflow_id in self._made:
             unregister(self._app, workflow_id)
-        step_tasks.unregister(self._app)
         if self._app.__dict__.get("polos") is self._bound:
             del self._app.polos
         self._app.__dict__.pop("close", None)
         self._app.loader.__dict__.pop("autodiscover_tasks", None)
 
     def _finalized(self, **_: Any) -> None:
-        self._bound.step_ends.register_tasks()
+        self._ready()
         for workflow in self._known.all():
             self.add(workflow)
 

@@ -75,21 +75,23 @@ class Bound:
         self.company = Company(stopping=self.stopping)
         self._contact = Contact()
         self.slots = 0
-        completions = Completions(
+        # Whoever binds the app; it is to live as long.
+        self.used_by: object = None
+        self._completions = Completions(
             lambda: self.store,
             self.dispatcher,
             self._contact,
             lambda: self.settings.max_value_bytes,
             lambda: self.slots,
         )
-        self.step_ends = StepEnds(app, completions, lambda: self.settings.project_id, self.stopping)
-        # Imported: workers answer what the doctor asks.
-        assert inspection.COMMAND
-        # Whoever binds the app; it is to live as long.
-        self.used_by: object = None
+        self.step_ends = StepEnds(
+            app, self._completions, lambda: self.settings.project_id, self.stopping
+        )
         # The database's time, as the sweep has read it last.
         self.clock: StoreClock | None = None
-        self._link = AppLink(app, self, known)
+        # Imported: workers answer what the doctor asks.
+        assert inspection.COMMAND
+        self._link = AppLink(app, self, known, self.step_ends.register)
 
     @property
     def settings(self) -> Settings:
@@ -237,8 +239,8 @@ class Bound:
 
     def close(self) -> None:
         """Let go of the app, and close the store."""
-        self.step_ends.close()
         self._link.detach()
+        self.step_ends.close()
         if self._keeper is not None:
             self._keeper.stop()
         if self._client is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -37,7 +38,7 @@ class ConsumerStep(bootsteps.StartStopStep):
 
     def on_unknown_task(self, body: Any, message: Any, error: Exception) -> None:
         """Leave an execution whose code is elsewhere to the workers that have it."""
-        headers = message.headers or {}
+        headers = _headers_of(message)
         name, id_ = str(headers.get("task", "")), headers.get("id")
         if not name.startswith(PREFIX) or not id_:
             self._celerys_own(body, message, error)
@@ -57,9 +58,14 @@ class ConsumerStep(bootsteps.StartStopStep):
 
     def _kept(self, message: Any, workflow_id: str) -> bool:
         """Whether the store has the execution that a plain message starts."""
-        args, kwargs, embed = message.decode()
-        # What follows the task travels in the body, under the names that the request has for it.
-        request = Context(message.headers, delivery_info=message.delivery_info, **(embed or {}))
+        found = message.decode()
+        if isinstance(found, Mapping):
+            args, kwargs, embed = found.get("args", ()), found.get("kwargs", {}), {}
+        else:
+            # What follows the task is in the body, under the names that the request has for it.
+            args, kwargs, embed = found
+        headers = _headers_of(message)
+        request = Context(headers, delivery_info=message.delivery_info, **(embed or {}))
         return bool(self._bound.starts.adopt_unknown(request, workflow_id, args, kwargs))
 
     def _say(self, workflow_id: str, execution_id: str) -> None:
@@ -72,6 +78,15 @@ class ConsumerStep(bootsteps.StartStopStep):
             workflow_id,
             execution_id,
         )
+
+
+def _headers_of(message: Any) -> dict[str, Any]:
+    """What describes a task; in protocol 1 that is the body."""
+    headers = dict(message.headers or {})
+    if "task" in headers:
+        return headers
+    body = message.decode()
+    return {**body, **headers} if isinstance(body, Mapping) else headers
 
 
 def _ensure_connected(celerys_own: Any, connection: Any) -> Any:

@@ -10,6 +10,8 @@ import celery
 from celery import Celery
 from celery.worker.control import inspect_command
 
+from polos.binding.of_app import bound_of
+
 COMMAND = "polos_about"
 # What clients and workers must agree on.
 SHARED = ("project_id", "countdown_horizon", "wait_threshold_seconds", "lease_seconds")
@@ -18,7 +20,7 @@ SHARED = ("project_id", "countdown_horizon", "wait_threshold_seconds", "lease_se
 @inspect_command(name=COMMAND)
 def about(state: Any) -> dict[str, Any]:
     """The release that this worker runs, its clock, and the settings that all must share."""
-    bound = getattr(state.app, "polos", None)
+    bound = bound_of(state.app)
     settings = getattr(bound, "settings", None)
     return {
         "polos": release(),

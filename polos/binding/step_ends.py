@@ -11,7 +11,7 @@ from celery.app import task as celerys_own
 from celery.exceptions import Ignore, TaskRevokedError
 
 from polos.binding.completions import Completions, Ended
-from polos.binding.names import STEP_FAILED, steps_queue
+from polos.binding.names import STEP_DONE, STEP_FAILED, steps_queue
 from polos.binding.step_tasks import register
 from polos.binding.tasks import PolosTask
 from polos.codec import failure_of
@@ -26,7 +26,7 @@ class StepEnds:
     Args:
         app: the Celery app.
         completions: records them.
-        project_id: gives the project, which names the queue by which other workers tell of ends.
+        project_id: gives what names the queue by which other workers tell of ends.
         stopping: whether this worker was told to end.
     """
 
@@ -47,11 +47,11 @@ class StepEnds:
 
     @property
     def steps_queue(self) -> str:
-        """The queue by which workers without Polos tell of ends."""
+        """The queue by which other workers tell of ends."""
         return steps_queue(self._project_id())
 
-    def register_tasks(self) -> None:
-        """Make the callbacks of steps in the app."""
+    def register(self) -> None:
+        """Register the callbacks in the app, which is ready for that."""
         register(self._app, self)
 
     def consume(self, app: Any) -> None:
@@ -79,6 +79,10 @@ class StepEnds:
         """Hear of nothing more."""
         signals.task_postrun.disconnect(self._on_postrun)
         signals.task_revoked.disconnect(self._on_revoked)
+        if self._app.finalized:
+            tasks: Any = self._app.tasks
+            for name in (STEP_DONE, STEP_FAILED):
+                tasks.pop(name, None)
 
     def _on_postrun(
         self, sender: Any = None, state: Any = None, retval: Any = None, **_: Any

@@ -39,7 +39,7 @@ class Place(Protocol):
 
     @property
     def steps_queue(self) -> str:
-        """The queue of the callbacks' own messages."""
+        """The queue by which workers without Polos tell of ends."""
         ...
 
     def stopping(self) -> bool:
@@ -163,12 +163,6 @@ def register(app: Celery, place: Place) -> None:
     """Register the callbacks in an app."""
     for kind in (StepDone, StepFailed):
         app.register_task(type(kind.__name__, (kind,), {"place": place})())
-
-
-def unregister(app: Celery) -> None:
-    """Take them away again."""
-    for kind in (StepDone, StepFailed):
-        app.tasks.pop(kind.name, None)
 
 
 def _ended(told: Mapping[str, Any], outcome: bytes | Failure) -> Ended:

@@ -25,6 +25,7 @@ from polos.model.records import Micros
 
 log = logging.getLogger("polos.worker")
 
+_OWN_HEADERS = (HINT_HEADER, AHEAD_HEADER, DUE_HEADER)
 # Hints are sent 30 s ahead by default; no message of ours is held for longer than this.
 _FARTHEST = 3600.0
 # Who comes so much early claims in time, and waits for the moment itself; in seconds.
@@ -40,8 +41,9 @@ def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
     def take_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> Any:
         try:
             check_message(message, body)
-            if (message.headers or {}).get(HINT_HEADER):
-                time_by_own_clock(message.headers, bound_of(app).clock, lead)
+            headers = message.headers if body is None else with_own_headers(body, message)
+            if headers.get(HINT_HEADER):
+                time_by_own_clock(headers, bound_of(app).clock, lead)
             return handle(message, body, ack, reject, callbacks)
         except (BadMessage, ContentDisallowed, DecodeError, InvalidTaskError) as error:
             id_ = (message.headers if body is None else body).get("id")
@@ -52,6 +54,13 @@ def take(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
             return None
 
     return take_message
+
+
+def with_own_headers(body: dict[str, Any], message: Any) -> dict[str, Any]:
+    """The body of a message of protocol 1, in which Celery looks for what are headers in 2."""
+    found = message.headers or {}
+    body |= {name: found[name] for name in _OWN_HEADERS if name in found}
+    return body
 
 
 def time_by_own_clock(

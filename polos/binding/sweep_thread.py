@@ -232,7 +232,7 @@ class SweepStep(bootsteps.StartStopStep):
 
     def create(self, parent: Any) -> None:
         """Open the store before the pool forks, else each of its processes has to."""
-        parent.app.polos.step_ends.consume(parent.app)
+        bound_of(parent.app).step_ends.consume(parent.app)
         try:
             bound_of(parent.app).store.known_workflows()
         except PolosError as error:

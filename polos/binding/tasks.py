@@ -10,6 +10,7 @@ from celery.states import READY_STATES
 
 from polos.binding.delivery import Receiver
 from polos.binding.names import task_name, workflow_id_of
+from polos.binding.soft_limit import soft_limit_in_user_code
 from polos.definition.workflow import Workflow
 from polos.errors import PolosError
 
@@ -57,7 +58,8 @@ class PolosTask(Task):
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run one attempt of the execution whose id is this task's."""
-        hop = self.bound.deliver(self.request, workflow_id_of(str(self.name)), args, kwargs)
+        with soft_limit_in_user_code():
+            hop = self.bound.deliver(self.request, workflow_id_of(str(self.name)), args, kwargs)
         if hop.waiting is not None:
             raise Retry(hop.waiting, exc=Waiting(hop.waiting))
         if hop.refused:

@@ -48,7 +48,9 @@ def _executions(target: Target, statuses: list[str] | None) -> Iterable[Completi
 
 
 def _step_keys(target: Target, context: click.Context) -> Iterable[CompletionItem]:
-    id_: Any = context.params.get("execution_id")
+    # Behind an option that still lacks its value, click leaves the arguments unread.
+    unread = [word for word in context.args if not word.startswith("-")]
+    id_: Any = context.params.get("execution_id") or next(iter(unread), None)
     if not id_:
         return
     for step in asyncio.run(target.client.get_execution(id_))["steps"]:

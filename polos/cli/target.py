@@ -12,6 +12,7 @@ from celery import Celery
 from celery.app.utils import find_app
 
 from polos.binding.bound import Bound
+from polos.binding.of_app import bound_of
 from polos.cli.choice import choice_of
 from polos.cli.exits import Code, Stopped
 from polos.model.settings import Settings
@@ -76,7 +77,7 @@ def target_of(context: click.Context, *, code: bool = False) -> Target:
         return _of_environment(code)
     if code:
         app.loader.import_default_modules()
-    bound = getattr(app, "polos", None)
+    bound = bound_of(app)
     if not isinstance(bound, Bound):
         raise Stopped(_UNBOUND.format(name=app.main or "default"), Code.USAGE)
     return Target(PolosClient(settings=bound.settings, bound=bound), chosen=True)

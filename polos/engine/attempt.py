@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from polos.codec import decode
 from polos.engine.branches import Branches
 from polos.engine.clock import StoreClock
+from polos.engine.interrupting import Interruptible
 from polos.engine.journal import Journal
 from polos.engine.loop import ThreadLoop
 from polos.engine.pace import Pace
@@ -68,6 +69,11 @@ class Attempt:
         self.cancel_wanted = self.branches.hold = journal.execution.cancel_requested
         self._main: asyncio.Task[Any] | None = None
         self.aborted: BaseException | None = None
+        # What is to be raised in user code; and whether that is not yet done.
+        self.interruption: Exception | None = None
+        self.raised_in_function = False
+        self._main_code: Interruptible[Any] | None = None
+        self._step_code: dict[int, Interruptible[Any]] = {}
         self._pace = Pace(clock.asked, settings.countdown_horizon)
         # Writes the children that branches have asked for.
         self.start_children: Callable[[], None] = lambda: None
@@ -84,7 +90,8 @@ class Attempt:
         if self.journal.closed:
             coroutine.close()
             raise AttemptEnded
-        main = self._loop.create_task(coroutine)
+        self._main_code = code = Interruptible(coroutine)
+        main: asyncio.Task[T] = self._loop.create_task(code)
         main.add_done_callback(lambda _: self._loop.stop())
         self._main = main
         while not (main.done() or self.parked or self.aborted):
@@ -96,6 +103,31 @@ class Attempt:
         if not main.done():
             raise ParkSignal
         return main.result()
+
+    async def interruptible(self, awaited: Awaitable[T]) -> T:
+        """What a step's function gives, awaited so that it can be interrupted."""
+        code = Interruptible(awaited)
+        self._step_code[id(code)] = code
+        try:
+            return await code
+        finally:
+            del self._step_code[id(code)]
+
+    def interrupt(self, error: Exception, *, raised: bool = False) -> None:
+        """Raise an error in user code as soon as that is safe; safe in a signal handler.
+
+        Args:
+            error: what to raise.
+            raised: whether the handler raises it itself.
+        """
+        self.interruption, self.raised_in_function = error, False
+        if not raised:
+            self.branches.interrupted = True
+            self._loop.call_soon_threadsafe(lambda: None)  # the loop may sleep
+
+    def is_interruption(self, error: BaseException) -> bool:
+        """Whether this is what was raised from outside."""
+        return error is self.interruption
 
     def begin(self, key: str) -> None:
         """A step's function is called now."""
@@ -111,6 +143,7 @@ class Attempt:
         """End every task of the attempt; whether all of them ended in time."""
         # What cleans up after a cancellation may still begin.
         self.branches.stopping = lambda: False
+        self.branches.interrupted = False
         self.branches.sync_calls.clear()
         for task in self._thread.tasks():
             task.cancel()
@@ -186,6 +219,9 @@ class Attempt:
             self.cancelling, self.branches.hold = True, False
             self._main.cancel()
             return True
+        if self.branches.interrupted:
+            self._interrupt_user_code()
+            return True
         if self.branches.begin_held():
             return True
         if self.branches.sync_calls and not self.branches.stopping():
@@ -196,6 +232,15 @@ class Attempt:
     def _see_to_tasks(self) -> bool:
         may_send = not self.branches.hold and not self.branches.stopping()
         return may_send and not self.journal.closed and self.see_to_tasks()
+
+    def _interrupt_user_code(self) -> None:
+        self.branches.interrupted = False
+        error = self.interruption
+        assert error is not None
+        steps = list(self._step_code.values())
+        self.raised_in_function = not steps
+        for code in steps or filter(None, [self._main_code]):
+            code.interrupt(error)
 
     def _must_hand_on(self) -> bool:
         """Whether another worker should go on from here; a park leads there as well."""

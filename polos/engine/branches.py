@@ -50,6 +50,8 @@ class Branches:
         self.sync_calls: deque[SyncCall] = deque()
         # Nothing new begins between the request to cancel and the cancellation.
         self.hold = False
+        # An error is to be raised in user code at the next idle moment.
+        self.interrupted = False
         # Callbacks are ready to run: a branch that looks blocked may be about to go on.
         self.busy = False
         self._journal = journal
@@ -131,6 +133,7 @@ class Branches:
             self._thread.has_one_task()
             and not self._ready
             and not self.hold
+            and not self.interrupted
             and self._journal.next_in_order() is None
             and not self.stopping()
         )

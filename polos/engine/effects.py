@@ -14,6 +14,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from polos.codec import decode_history, encode, encode_history, failure_of
 from polos.engine.attempt import Attempt, value_of
+from polos.engine.interrupting import call_user
 from polos.engine.signals import is_own_exit
 from polos.engine.tasks import TaskWaits
 from polos.errors import CodecError, ExecutionExists
@@ -228,8 +229,10 @@ class AttemptEffects:
         except (Exception, SystemExit) as error:
             if isinstance(error, SystemExit) and not is_own_exit(error):
                 raise
+            if self._attempt.is_interruption(error) and self._attempt.raised_in_function:
+                raise  # at this step, and not by it
             failure = failure_of(error, key, attempt)
-            again = policy.again(error, attempt)
+            again = policy.again(error, attempt) and not self._ends_attempts(error, policy)
             self._log(logging.WARNING, key, attempt, began, f"failed: {failure.reason}")
             if again:
                 return None, failure
@@ -241,6 +244,10 @@ class AttemptEffects:
             return self._row(key, None, failure, attempt, started), None
         self._log(logging.INFO, key, attempt, began, "done")
         return self._row(key, data, None, attempt, started), None
+
+    def _ends_attempts(self, error: BaseException, policy: RetryPolicy) -> bool:
+        """Whether a step is not tried again after what came from outside, unless it says so."""
+        return self._attempt.is_interruption(error) and policy.retry_on is None
 
     async def _call(self, request: StepRequest, timeout: float | None) -> Any:
         key, attempt = request.key, self._attempt
@@ -263,9 +270,9 @@ class AttemptEffects:
         key, attempt = request.key, self._attempt
         if request.is_async:
             attempt.begin(key)
-            return await function()
+            return await attempt.interruptible(function())
         returned = await self._branches.call(partial(_begun, attempt, key, function))
-        return await returned if _may_be_awaited(returned) else returned
+        return await attempt.interruptible(returned) if _may_be_awaited(returned) else returned
 
     def _longer(self, history: bytes | None, failure: Failure | None) -> bytes | None:
         if failure is None:
@@ -310,7 +317,7 @@ class AttemptEffects:
 
 def _begun(attempt: Attempt, key: str, function: Callable[[], Any]) -> Any:
     attempt.begin(key)
-    return function()
+    return call_user(function)
 
 
 def _may_be_awaited(returned: Any) -> bool:

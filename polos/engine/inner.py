@@ -17,6 +17,7 @@ from polos.definition.workflow import Workflow
 from polos.engine.attempt import Attempt
 from polos.engine.clock import StoreClock
 from polos.engine.effects import AttemptEffects
+from polos.engine.interrupting import call_user, receiving
 from polos.engine.journal import Journal
 from polos.engine.keeper import Lease
 from polos.engine.loop import abandon_thread_loop, thread_loop
@@ -80,7 +81,8 @@ class Inner:
         lease.attempt = attempt
         try:
             suspicion.begin()
-            outcome = self._outcome(workflow, attempt)
+            with receiving(attempt):
+                outcome = self._outcome(workflow, attempt)
             if attempt.aborted is not None:
                 raise AttemptAborted(attempt.aborted)
         finally:
@@ -133,7 +135,7 @@ class Inner:
         arguments = (payload,) if workflow.takes_payload else ()
         if not workflow.is_async:
             sync_context = _context(SyncWorkflowContext, execution, SyncSteps(steps, attempt.drive))
-            return workflow.function(sync_context, *arguments)
+            return call_user(workflow.function, sync_context, *arguments)
         context = _context(WorkflowContext, execution, steps)
         coroutine: Coroutine[Any, Any, Any] = workflow.function(context, *arguments)
         return attempt.drive(coroutine)

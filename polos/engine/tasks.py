@@ -39,17 +39,26 @@ class _Out:
     @property
     def ends_at(self) -> Micros | None:
         """When its time is over."""
-        if self.request.timeout is None or self.wait.started_at is None:
-            return None
-        return Micros(self.wait.started_at + micros(self.request.timeout))
+        return self._after(self.request.timeout)
 
     @property
     def due(self) -> Micros | None:
         """When there is something to do about it; None when it is only to be waited for."""
         if not self.wait.attempts:
             return AT_ONCE
-        again = self.wait.due_at if self.request.resend_after is not None else None
-        return min((it for it in (again, self.ends_at) if it is not None), default=None)
+        return min((it for it in (self._again_at, self.ends_at) if it is not None), default=None)
+
+    @property
+    def _again_at(self) -> Micros | None:
+        if self.request.resend_after is None:
+            return None
+        # One that was sent by code that did not ask for it has no such moment.
+        return self.wait.due_at or self._after(self.request.resend_after)
+
+    def _after(self, seconds: float | None) -> Micros | None:
+        if seconds is None or self.wait.started_at is None:
+            return None
+        return Micros(self.wait.started_at + micros(seconds))
 
 
 class TaskWaits:

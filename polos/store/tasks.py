@@ -28,12 +28,13 @@ _take = (
     )
     .returning(waits.c.started_at)
 )
-_sent = update(waits).where(
+_of_task = update(waits).where(
     waits.c.execution_id == bindparam("the_id"),
     waits.c.step_key == bindparam("key"),
     waits.c.target_id == bindparam("target"),
     checkpoints.holds_lease.exists(),
 )
+_sent = _of_task.values(attempts=bindparam("times"), due_at=bindparam("due"))
 
 
 def complete(
@@ -69,13 +70,20 @@ def sent(database: Database, execution_id: str, token: str, pending: Sequence[Wa
 
     One that was completed meanwhile is left alone; so are all once the lease is lost.
     """
+    rows: list[dict[str, Any]] = [
+        {
+            "the_id": execution_id,
+            "the_token": token,
+            "key": wait.step_key,
+            "target": wait.target_id,
+            "times": wait.attempts,
+            "due": wait.due_at,
+        }
+        for wait in pending
+    ]
 
     def work(connection: Connection) -> None:
-        for wait in pending:
-            values = {"attempts": wait.attempts, "due_at": wait.due_at}
-            named = {"the_id": execution_id, "the_token": token}
-            named |= {"key": wait.step_key, "target": wait.target_id or ""}
-            connection.execute(_sent.values(values), named)
+        connection.execute(_sent, rows)
 
     database.transaction(work)
 

@@ -343,6 +343,31 @@ async def with_heartbeat(ctx: WorkflowContext) -> str:
     return await ctx.step.run("after", effect, ctx.execution_id, "after", "kept")
 
 
+@workflow(id="b_task")
+async def task(ctx: WorkflowContext) -> list[str]:
+    charged = await ctx.step.task("charge", "task")
+    return [charged, await ctx.step.run("after", effect, ctx.execution_id, "after", "done")]
+
+
+@workflow(id="b_task_group")
+async def task_group(ctx: WorkflowContext) -> list[str]:
+    return await ctx.step.task("all", ["one", "two"])
+
+
+@workflow(id="b_task_lost")
+async def task_lost(ctx: WorkflowContext) -> str:
+    """Its messages are lost until it is sent for the third time."""
+    return await ctx.step.task("charge", "lost twice", resend_after=PARKS)
+
+
+@workflow(id="b_task_too_late")
+async def task_too_late(ctx: WorkflowContext) -> str:
+    try:
+        return await ctx.step.task("charge", "lost", timeout=PARKS)
+    except StepExecutionError as error:
+        return await ctx.step.run("instead", effect, ctx.execution_id, "instead", str(error))
+
+
 @workflow(id="b_whole_retries", retries=1)
 async def whole_retries(ctx: WorkflowContext) -> list[Any]:
     id_, retry = ctx.execution_id, ctx.retry_count
@@ -432,6 +457,10 @@ SUBJECTS = {
         Subject(cancelled, cancelled=True),
         Subject(family_cancelled, cancelled=True, ordered=False, racing=_CHILD),
         Subject(with_heartbeat),
+        Subject(task),
+        Subject(task_group, ordered=False),
+        Subject(task_lost),
+        Subject(task_too_late),
         Subject(invoke_and_wait, dies_before=True),
         Subject(family_cancelled, cancelled=True, ordered=False, racing=_CHILD, dies_before=True),
         Subject(whole_retries, ordered=False),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from polos.client.direct import DirectClient
-from polos.codec import encode_payload
+from polos.codec import encode, encode_payload
 from polos.definition.registry import registry
 from polos.engine import ending
 from polos.engine.keeper import Keeper
@@ -22,7 +22,7 @@ from polos.engine.owner import this_process
 from polos.engine.runner import Runner
 from polos.engine.sweeper import Sweeper
 from polos.errors import StoreUnavailable
-from polos.model.ports import StartRequest
+from polos.model.ports import StartRequest, TaskSending
 from polos.model.records import SECOND, Hint, WorkerReport
 from polos.model.retry import RetryPolicy
 from polos.model.settings import Settings
@@ -30,10 +30,11 @@ from polos.model.states import Status
 from polos.store.database import Database
 from polos.store.forking import Fork
 from polos.store.sql_store import SqlStore
-from tests.acceptance.ledger import VARIABLE, Ledger
+from tests.acceptance.ledger import VARIABLE, Ledger, effect
 from tests.boundaries import corpus
 from tests.boundaries.corpus import Subject
 from tests.boundaries.outside import Outside, is_busy, is_quiet
+from tests.boundaries.task_broker import TaskBroker
 from tests.boundaries.traps import PUBLISH, Boundaries, BrokerAway
 
 ROOT = "11111111-1111-4111-8111-111111111111"
@@ -108,6 +109,7 @@ class World:
         self.store = SqlStore(database, early=THRESHOLD, horizon=subject.horizon)
         self.keeper = Keeper(self.store, self.settings.lease_seconds, spawn=lambda _: None)
         self.repairs = 0
+        self._tasks: TaskBroker | None = None
         self._outside = outside
         self._boundaries = boundaries
         self._owner = this_process("w1")
@@ -120,7 +122,10 @@ class World:
         self.broker: Any = ListBroker(self._boundaries)
         self.dispatcher: Any = self.broker
         self.client = DirectClient("default", lambda: self.store, self.broker)
-        self._runner = Runner(self.store, self.broker, registry, self.settings, self.keeper)
+        self._tasks = TaskBroker(self._boundaries)
+        self._runner = Runner(
+            self.store, self.broker, registry, self.settings, self.keeper, sender=self._tasks
+        )
 
     def start(self) -> None:
         """Start the subject as its client does, again too where it can't know that it has."""
@@ -182,6 +187,10 @@ class World:
         if is_quiet(rows, ROOT):
             self._epilogue()
             return
+        task = self._tasks.take() if self._tasks else None
+        if task is not None:
+            self._run_task(task)
+            return
         hint = self.broker.take()
         if hint is not None:
             self._deliver(hint)
@@ -227,6 +236,14 @@ class World:
         # As the task's door does: the hint is dropped, and the sweep sends another.
         with suppress(StoreUnavailable):
             self._runner.run(hint.execution_id, hint.workflow_id, self._owner)
+
+    def _run_task(self, task: TaskSending) -> None:
+        """As a worker does: the task, its end, and only then the acknowledgement."""
+        effect(task.execution_id, f"task {task.step_key}")
+        ended = (task.execution_id, task.step_key, task.task_id, encode(f"{task.signature} ran"))
+        hints = self.keeper.contact.insist(lambda: self.store.complete_task(*ended), lambda: False)
+        self.broker.dispatch(hints or ())
+        self._tasks.acknowledge(task)
 
     def _is_to_be_cancelled(self, rows: list[Any]) -> bool:
         [root] = [row for row in rows if row.id == ROOT]

@@ -75,7 +75,7 @@ class Program:
         self.log = log
         self.name = name or Path(self.args[0]).name
         self._cwd = cwd
-        self._env = _environment(env or {})
+        self.environment = _environment(env or {})
         self._user = user
         self._last_signal = last_signal
         self._process: subprocess.Popen[bytes] | None = None
@@ -90,7 +90,7 @@ class Program:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self._cwd,
-                env=self._env,
+                env=self.environment,
                 start_new_session=True,
                 **run_as(self._user),
             )

@@ -33,7 +33,7 @@ async def fulfil_order(ctx: WorkflowContext, placed: PlacedOrder) -> Fulfilled:
     await ctx.step.wait_for("packing", seconds=2)  # or days=2: it holds no worker
     parcel = await ctx.step.uuid("parcel")
     await ctx.step.run("ship", set_status, placed.number, "shipped")
-    receipt = await ctx.step.run("receipt", send_receipt, placed.number)
+    receipt = await ctx.step.task("receipt", send_receipt.s(placed.number))
     return Fulfilled(number=placed.number, parcel=parcel, receipt=receipt)
 
 

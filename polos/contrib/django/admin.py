@@ -122,7 +122,7 @@ class ExecutionAdmin(admin.ModelAdmin):
     @admin.display(description="steps")
     def steps(self, execution: Any) -> str:
         """What its steps came to, in their order."""
-        head = ("step", "kind", "began", "took", "attempts", "came to")
+        head = ("step", "kind", "began", "took", "attempts", "came to", "failed before")
         return display.table(head, map(_step, execution.checkpoints.all()[:_SHOWN]))
 
     @admin.display(description="waits for")
@@ -130,7 +130,7 @@ class ExecutionAdmin(admin.ModelAdmin):
         """What it waits for that has not come yet."""
         come = execution.checkpoints.values("step_key")
         waits = execution.waits.exclude(step_key__in=come)
-        head = ("step", "kind", "until", "for", "failed attempts", "last error")
+        head = ("step", "kind", "until", "for", "attempts", "last error", "failed before")
         return display.table(head, map(_wait, waits[:_SHOWN]))
 
     @admin.display(description="children")
@@ -160,7 +160,15 @@ def _step(step: Any) -> tuple[Any, ...]:
     came_to = display.failure_text(step.failure) if failed else display.value_text(step.value)
     began = step.created_at if step.started_at is None else step.started_at
     took = display.span(step.started_at, step.created_at)
-    return step.step_key, step.kind, display.clock(began), took, step.attempts, _told(came_to)
+    return (
+        step.step_key,
+        step.kind,
+        display.clock(began),
+        took,
+        step.attempts,
+        display.block(came_to),
+        display.block(display.history_text(step.history)),
+    )
 
 
 def _wait(wait: Any) -> tuple[Any, ...]:
@@ -171,12 +179,9 @@ def _wait(wait: Any) -> tuple[Any, ...]:
         display.clock(wait.due_at),
         target or display.NOTHING,
         wait.attempts,
-        _told(display.failure_text(wait.failure)),
+        display.block(display.failure_text(wait.failure)),
+        display.block(display.history_text(wait.history)),
     )
-
-
-def _told(text: str) -> Any:
-    return display.block(text)
 
 
 def _link(execution_id: str) -> str:

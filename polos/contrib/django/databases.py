@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import connections
+from django.db import connections, transaction
 
 from polos.errors import ConfigurationError
 from polos.model.settings import Settings
@@ -80,6 +81,16 @@ def database_url(alias: str) -> str:
         f"{connection.settings_dict['ENGINE']!r}): take PostgreSQL, MariaDB, MySQL or SQLite, and "
         f"name its alias in {ALIAS}; or set CELERY_POLOS_DATABASE_URL"
     )
+
+
+@contextmanager
+def begun() -> Iterator[Any]:
+    """A transaction of Polos's database in Django's hands; gives Django's connection."""
+    alias = chosen_alias()
+    connection = connections[alias]
+    connection.close_if_unusable_or_obsolete()
+    with transaction.atomic(using=alias):
+        yield connection
 
 
 class _CelerySettings(Mapping[str, Any]):

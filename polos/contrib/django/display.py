@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 
-from polos.codec import decode, decode_failure, plain
+from polos.codec import decode, decode_failure, decode_history, plain
 from polos.errors import CodecError
 from polos.model.records import SECOND, Failure, Micros, as_datetime
 
@@ -76,6 +76,13 @@ def failure_text(data: Any) -> str:
     if failure is None:
         return NOTHING
     return _shortened(": ".join(filter(None, (failure.error_type, failure.reason))))
+
+
+def history_text(data: Any) -> str:
+    """The attempts that failed before the last one, one a line."""
+    tried = decode_history(None if data is None else bytes(data))
+    lines = [f"{clock(it.at)} {it.error_type}: {it.reason}" for it in tried]
+    return _shortened("\n".join(lines)) or NOTHING
 
 
 def block(text: str) -> str:

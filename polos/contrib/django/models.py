@@ -94,6 +94,7 @@ class Checkpoint(_ToBeRead):
     attempts = models.IntegerField()
     started_at = models.BigIntegerField(null=True)
     created_at = models.BigIntegerField()
+    history = models.BinaryField(null=True)
 
     class Meta(_ToBeRead.Meta):
         """As the schema has it."""
@@ -118,6 +119,7 @@ class Wait(_ToBeRead):
     attempts = models.IntegerField()
     failure = models.BinaryField(null=True)
     started_at = models.BigIntegerField(null=True)
+    history = models.BinaryField(null=True)
 
     class Meta(_ToBeRead.Meta):
         """As the schema has it."""

@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
                 ("attempts", models.IntegerField()),
                 ("started_at", models.BigIntegerField(null=True)),
                 ("created_at", models.BigIntegerField()),
+                ("history", models.BinaryField(null=True)),
             ],
             options={
                 "db_table": "polos_checkpoints",
@@ -123,6 +124,7 @@ class Migration(migrations.Migration):
                 ("attempts", models.IntegerField()),
                 ("failure", models.BinaryField(null=True)),
                 ("started_at", models.BigIntegerField(null=True)),
+                ("history", models.BinaryField(null=True)),
             ],
             options={
                 "db_table": "polos_waits",

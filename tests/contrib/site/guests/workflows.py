@@ -45,6 +45,15 @@ def fail(reason: str) -> None:
     raise ValueError(reason)
 
 
+seen: set[str] = set()
+
+
+def second_time(text: str) -> None:
+    if text not in seen:
+        seen.add(text)
+        raise ValueError(f"not yet: {text}")
+
+
 @workflow(id="child")
 async def child(ctx: WorkflowContext, payload: dict[str, Any]) -> dict[str, Any]:
     return {"seen": payload["text"]}
@@ -54,6 +63,7 @@ async def child(ctx: WorkflowContext, payload: dict[str, Any]) -> dict[str, Any]
 async def shown(ctx: WorkflowContext, payload: dict[str, Any]) -> dict[str, Any]:
     """Something of everything that the admin shows."""
     await ctx.step.run("said", str, payload["text"])
+    await ctx.step.run("again", second_time, f"{ctx.execution_id} <b>", base_delay=0.01)
     await ctx.step.invoke_and_wait("asked", child, payload)
     if payload.get("fails"):
         await ctx.step.run("refused", fail, payload["text"], max_retries=0)

@@ -1,0 +1,18 @@
+"""A project of somebody's own: an app, and Polos bound to it."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+from polos import Polos
+
+app = Celery("command_proj", set_as_current=False, broker=os.environ["PROJ_BROKER"])
+app.conf.polos_database_url = os.environ["PROJ_DATABASE"]
+app.conf.polos_auto_migrate = True
+app.conf.imports = ["tests.acceptance.command_flows"]
+polos = Polos(app)
+
+# What a program has that never heard of Polos.
+bare = Celery("bare", set_as_current=False, broker=os.environ["PROJ_BROKER"])
