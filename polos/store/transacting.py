@@ -21,8 +21,8 @@ from polos.model.ports import Transactor
 from polos.model.records import Checkpoint
 from polos.store import checkpoints
 from polos.store.callers import caller_of
-from polos.store.database import first_line, is_away, is_conflict, is_cut
 from polos.store.prebuilt import run_in
+from polos.store.refusals import first_line, is_away, is_conflict, is_cut
 
 # After so many deadlocks in a row the function is held to have failed.
 _TRIES = 8

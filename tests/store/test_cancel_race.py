@@ -24,7 +24,7 @@ pytestmark = pytest.mark.pooled
 def conflicts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Collects the deadlocks and serialization failures that were retried."""
     seen: list[str] = []
-    whole = database_module._is_conflict
+    whole = database_module.is_conflict
 
     def is_conflict(error: Any) -> bool:
         found = whole(error)
@@ -32,7 +32,7 @@ def conflicts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             seen.append(str(error.orig))
         return found
 
-    monkeypatch.setattr(database_module, "_is_conflict", is_conflict)
+    monkeypatch.setattr(database_module, "is_conflict", is_conflict)
     yield seen
 
 

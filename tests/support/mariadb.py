@@ -32,6 +32,7 @@ _SETTINGS = {
     "character-set-server": "latin1",
     "collation-server": "latin1_swedish_ci",
     "transaction-isolation": "REPEATABLE-READ",
+    "sql-mode": "NO_ENGINE_SUBSTITUTION",
 }
 
 

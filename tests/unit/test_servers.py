@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,8 +15,10 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
+from tests.support.mariadb import MariaServer
+from tests.support.pgbouncer import PgBouncer
 from tests.support.processes import ROOT, Program
-from tests.support.servers import PostgresServer, RedisServer
+from tests.support.servers import PostgresServer, RedisServer, Server
 
 
 def query(url: str, statement: str) -> list[tuple[object, ...]]:
@@ -100,6 +103,43 @@ def test_postgres_commits_are_durable_unless_asked_otherwise() -> None:
             shown = [connection.execute(f"SHOW {name}").fetchall()[0][0] for name in _SHOWN]
         assert shown == ["off", "on", "7"]
     assert not server.folder.exists()
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_mariadb_keeps_what_was_committed(mariadb_server: MariaServer, how: str) -> None:
+    with mariadb_server.fresh_database() as url:
+        query(url, "CREATE TABLE kept AS SELECT 1 AS n")
+        getattr(mariadb_server, how)()
+        mariadb_server.start()
+        assert query(url, "SELECT n FROM kept") == [(1,)]
+
+
+def test_every_mariadb_has_its_own_folder_and_leaves_nothing(mariadb_server: MariaServer) -> None:
+    with MariaServer() as other:
+        assert other.port != mariadb_server.port
+        assert other.execute("SELECT 1") == [(1,)]
+    assert not other.folder.exists()
+    assert gone(other.pid)
+
+
+def test_pgbouncer_hands_out_connections_by_the_transaction(pgbouncer: PgBouncer) -> None:
+    with pgbouncer.fresh_database() as url:
+        name = url.rpartition("/")[2]
+        with pgbouncer.connect(name) as one, pgbouncer.connect(name) as other:
+            pids = [it.execute("SELECT pg_backend_pid()").fetchall() for it in (one, other)]
+    assert pids[0] == pids[1]
+
+
+@pytest.mark.parametrize(
+    ("make", "package"),
+    [(MariaServer, "mariadb-server"), (lambda: PgBouncer(None), "pgbouncer")],
+)
+def test_a_server_that_is_not_installed_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], Server], package: str
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(AssertionError, match=f"apt-get install {package}"):
+        make()
 
 
 _SHOWN = ["fsync", "synchronous_commit", "max_connections"]
