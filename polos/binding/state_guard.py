@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from celery.backends.base import DisabledBackend
 from celery.backends.rpc import RPCBackend
 from celery.exceptions import TimeLimitExceeded
 from celery.states import READY_STATES, RETRY
@@ -61,6 +62,8 @@ class GuardedBackend:
 
 
 def _store_retry(backend: Any, id_: str, exc: Any, traceback: Any, request: Any) -> None:
+    if isinstance(backend, DisabledBackend):
+        return
     if isinstance(backend, RPCBackend):
         return  # It keeps no states; each would be a message, which may come after the end's.
     if hasattr(backend, "ResultSession"):

@@ -117,7 +117,7 @@ def test_an_order_survives_its_worker_and_is_seen_in_the_admin(shop: Shop) -> No
     worker.kill(signal.SIGKILL, group=True)
     worker.wait()
     assert "its workflow completed" not in browser.get(page)
-    shop.worker()
+    second = shop.worker()
     until(
         lambda: "its workflow completed" in browser.get(page),
         60,
@@ -127,6 +127,7 @@ def test_an_order_survives_its_worker_and_is_seen_in_the_admin(shop: Shop) -> No
     assert "The order is shipped" in shown
     assert "3 x Keyboard: thank you!" in shown
     assert "refresh" not in browser.get(page)
+    assert "WARNING/ForkPool" not in worker.text() + second.text()
     _assert_seen_in_the_admin(browser, "Keyboard")
 
 
@@ -151,7 +152,7 @@ def test_an_order_of_too_many_fails_and_says_why(shop: Shop) -> None:
 
 def test_its_own_tests_pass(program: Start, tmp_path: Path) -> None:
     said = Shop(program, tmp_path).run("python manage.py test")
-    assert "Ran 3 tests" in said
+    assert "Ran 4 tests" in said
     assert "OK" in said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import connection, transaction
 from django.test import TransactionTestCase
+from shop import celery_app
 
 from orders.models import Item, Order
 from orders.workflows import PlacedOrder, fulfil_order
@@ -34,6 +35,13 @@ class FulfilOrderTest(TransactionTestCase):
             fulfil_order.run_sync(polos, PlacedOrder(number=order.pk), timeout=60)
         self.mouse.refresh_from_db()
         self.assertEqual(self.mouse.in_stock, 2)
+
+    def test_the_pages_with_no_worker_at_all(self) -> None:
+        celery_app.conf.task_always_eager = True
+        self.addCleanup(setattr, celery_app.conf, "task_always_eager", False)
+        placed = self.client.post("/", {"item": self.mouse.pk, "quantity": 2}, follow=True)
+        self.assertContains(placed, "The order is shipped, its workflow completed.")
+        self.assertContains(placed, "2 x Mouse Two: thank you!")
 
     def test_an_order_that_is_rolled_back_starts_nothing(self) -> None:
         with transaction.atomic():

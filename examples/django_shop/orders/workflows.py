@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from typing import Any
+
 from django.db.models import F
 from pydantic import BaseModel
 
@@ -28,7 +29,7 @@ class SoldOut(Exception):
 @workflow
 async def fulfil_order(ctx: WorkflowContext, placed: PlacedOrder) -> Fulfilled:
     """Takes an order from the click to the door, whatever is restarted meanwhile."""
-    await ctx.step.run("reserve", reserve, placed.number, no_retry_on=SoldOut)
+    await ctx.step.transaction("reserve", reserve, placed.number, no_retry_on=SoldOut)
     await ctx.step.run("charge", set_status, placed.number, "paid")
     await ctx.step.wait_for("packing", seconds=2)  # or days=2: it holds no worker
     parcel = await ctx.step.uuid("parcel")
@@ -37,15 +38,12 @@ async def fulfil_order(ctx: WorkflowContext, placed: PlacedOrder) -> Fulfilled:
     return Fulfilled(number=placed.number, parcel=parcel, receipt=receipt)
 
 
-def reserve(number: int) -> int:
-    """Take the order's items out of the stock, once, however often this runs."""
-    with transaction.atomic():
-        order = Order.objects.select_for_update().get(pk=number)
-        if order.status == "placed":
-            enough = Item.objects.filter(pk=order.item_id, in_stock__gte=order.quantity)
-            if not enough.update(in_stock=F("in_stock") - order.quantity):
-                raise SoldOut(f"fewer than {order.quantity} in stock")
-            Order.objects.filter(pk=number).update(status="reserved")
+def reserve(_connection: Any, number: int) -> int:
+    """Take the order's items out of the stock: once, as the step is recorded with it."""
+    order = Order.objects.get(pk=number)
+    enough = Item.objects.filter(pk=order.item_id, in_stock__gte=order.quantity)
+    if not enough.update(in_stock=F("in_stock") - order.quantity):
+        raise SoldOut(f"fewer than {order.quantity} in stock")
     return int(order.quantity)
 
 
