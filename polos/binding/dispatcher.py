@@ -15,6 +15,7 @@ from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
 
 from polos.binding.delayed import delayed
+from polos.binding.gevent_pool import in_greenlet
 from polos.binding.kept_options import message_options
 from polos.binding.message_templates import Templates
 from polos.binding.names import AHEAD_HEADER, DUE_HEADER, HINT_HEADER, task_name
@@ -60,6 +61,9 @@ class CeleryDispatcher:
 
     def dispatch(self, hints: Sequence[Hint]) -> int:
         """Publish hints; how many the broker took. The sweep sends the others again."""
+        return in_greenlet(lambda: self._dispatch(hints))
+
+    def _dispatch(self, hints: Sequence[Hint]) -> int:
         quick: list[Hint] = []
         # Celery's way first: it makes templates for those of the same kind that follow.
         sent = self._publish_each(self._without_template(hints, quick))

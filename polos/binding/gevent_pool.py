@@ -21,6 +21,15 @@ T = TypeVar("T")
 _THREADS = min(32, (os.cpu_count() or 1) + 4)
 
 
+class _Greenlets:
+    """The hub of the thread that the worker's greenlets share; None before the first attempt."""
+
+    hub: Any = None
+
+
+_greenlets = _Greenlets()
+
+
 def is_patched() -> bool:
     """Whether gevent has replaced the standard library's threads in this process."""
     monkey: Any = sys.modules.get("gevent.monkey")
@@ -38,10 +47,45 @@ def in_native_thread(work: Callable[[], T], slots: int) -> T:
         return work()
     from gevent import get_hub
 
-    pool = get_hub().threadpool
+    _greenlets.hub = get_hub()
+    pool = _greenlets.hub.threadpool
     pool.maxsize = max(pool.maxsize, slots)
     result: Any = pool.apply(_with_native_executor, (work,))
     return cast(T, result)
+
+
+def in_greenlet(work: Callable[[], T]) -> T:
+    """Run ``work`` where connections to the broker are used: on the greenlets' thread, else here.
+
+    A native thread waits for it. Sockets and locks of one thread's greenlets are of no use on
+    another thread.
+    """
+    hub = _greenlets.hub if is_patched() else None
+    if hub is None:
+        return work()
+    from gevent import get_hub, monkey, spawn
+
+    if get_hub() is hub:
+        return work()
+    # One of the standard library's own: those of gevent serve the greenlets of one thread.
+    done = monkey.get_original("_thread", "allocate_lock")()
+    done.acquire()
+    returned: list[T] = []
+    raised: list[BaseException] = []
+
+    def carry_out() -> None:
+        try:
+            returned.append(work())
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            done.release()
+
+    hub.loop.run_callback_threadsafe(spawn, carry_out)
+    done.acquire()
+    if raised:
+        raise raised[0]
+    return returned[0]
 
 
 class NativeExecutor(ThreadPoolExecutor):

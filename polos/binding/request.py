@@ -18,6 +18,12 @@ from polos.binding.tasks import Revoked
 class PolosRequest(Request):
     """A request whose execution is free for others as soon as its pool process is gone."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # What kombu raises for a message of a connection that is gone; it would end the worker.
+        celerys: Any = self
+        celerys._connection_errors = (*celerys._connection_errors, AttributeError)
+
     def revoked(self) -> bool:
         """Whether the message is over; where its id is revoked, its task has still to cancel."""
         super().revoked()

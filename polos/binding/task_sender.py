@@ -11,6 +11,7 @@ from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning
 from kombu.exceptions import OperationalError
 
+from polos.binding.gevent_pool import in_greenlet
 from polos.binding.names import STEP_DONE, STEP_FAILED, steps_queue
 from polos.binding.task_canvas import needs_backend, prepared, split
 from polos.errors import ConfigurationError
@@ -45,10 +46,7 @@ class CeleryTaskSender:
         signature = prepared(sending.signature, self._app, link, link_error)
         self._check_backend(signature)
         try:
-            with warnings.catch_warnings():
-                # It speaks of link_error on a chord, which each task of it has here already.
-                warnings.simplefilter("ignore", CPendingDeprecationWarning)
-                signature.apply_async(task_id=sending.task_id)
+            in_greenlet(lambda: _publish(signature, sending.task_id))
         except (OperationalError, OSError) as error:
             log.warning(
                 "execution=%s step=%s: the broker did not take the task (%s); it is sent later",
@@ -62,7 +60,7 @@ class CeleryTaskSender:
     def revoke(self, task_ids: Sequence[str]) -> None:
         """Ask the workers not to start tasks; those that run go on."""
         try:
-            self._app.control.revoke(list(task_ids))
+            in_greenlet(lambda: self._app.control.revoke(list(task_ids)))
         except Exception as error:  # the best that can be done; each transport has its own errors
             log.warning("the tasks %s could not be revoked: %s", ", ".join(task_ids), error)
 
@@ -89,3 +87,10 @@ class CeleryTaskSender:
                 "Celery needs a result backend for a chord, or a group with a task behind it: set "
                 "result_backend, or make the group a step of its own and its body the next one"
             ) from error
+
+
+def _publish(signature: Any, task_id: str) -> None:
+    with warnings.catch_warnings():
+        # It speaks of link_error on a chord, which each task of it has here already.
+        warnings.simplefilter("ignore", CPendingDeprecationWarning)
+        signature.apply_async(task_id=task_id)

@@ -26,7 +26,7 @@ the Celery app {name!r} has no Polos. Bind one where the app is made:
     app.conf.polos_database_url = "postgresql+psycopg://user:password@host/name"
     polos = Polos(app)
 
-With another app in mind, name it: celery -A proj polos …, or polos -A proj …"""
+With another app in mind, name it: celery -A proj polos ..., or polos -A proj ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ def target_of(context: click.Context, *, code: bool = False) -> Target:
     app = choice.app if choice.app is not None else _found(choice.app_name)
     if app is None:
         return _of_environment(code)
-    if code:
+    # Some bind Polos in a module that only a worker imports.
+    if code or bound_of(app) is None:
         app.loader.import_default_modules()
     bound = bound_of(app)
     if not isinstance(bound, Bound):
@@ -106,8 +107,8 @@ def _found(name: str | None) -> Celery | None:
         if error.name is None or not name.startswith(error.name.partition(".")[0]):
             raise _broken(name) from error
         raise Stopped(
-            f"the module {name!r} that -A names can't be found from here; start in the folder "
-            "that holds it, or set PYTHONPATH",
+            f"{name!r}, which -A names, can't be found from here; start in the folder that holds "
+            "the module, or set PYTHONPATH, and check the name behind the colon, if there is one",
             Code.USAGE,
         ) from error
     except AttributeError as error:

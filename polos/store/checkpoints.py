@@ -42,6 +42,7 @@ _COLUMNS: tuple[tuple[str, Any], ...] = (
 )
 # Both the statements that are kept and a statement's parameters are bounded by this.
 _MOST_ROWS = 50
+_MOST_BYTES = 4 * 1024 * 1024
 _NAMES = ("execution_id", *(name for name, _ in _COLUMNS), "created_at")
 
 holds_lease = select(executions.c.id).where(
@@ -129,7 +130,7 @@ def commit(
     database: Database, execution_id: str, token: str, rows: Sequence[Checkpoint]
 ) -> Mapping[str, Checkpoint]:
     """Commit checkpoints; those that another attempt had committed first are given back."""
-    if len(rows) > _MOST_ROWS:
+    if len(_portions(database.dialect, rows)) > 1:
         return database.transaction(lambda it: write(it, execution_id, token, rows))
     return _written(database.run, database.dialect, execution_id, token, rows)
 
@@ -140,9 +141,25 @@ def write(
     """The same inside the caller's transaction."""
     adopted: dict[str, Checkpoint] = {}
     run, dialect = partial(run_in, connection), connection.dialect.name
-    for start in range(0, len(rows), _MOST_ROWS):
-        adopted |= _written(run, dialect, execution_id, token, rows[start : start + _MOST_ROWS])
+    for portion in _portions(dialect, rows):
+        adopted |= _written(run, dialect, execution_id, token, portion)
     return adopted
+
+
+def _portions(dialect: str, rows: Sequence[Checkpoint]) -> list[Sequence[Checkpoint]]:
+    """What goes into one statement each."""
+    if len(rows) <= _MOST_ROWS and dialect not in MYSQL:
+        return [rows]
+    found: list[list[Checkpoint]] = [[]]
+    size = 0
+    for row in rows:
+        size += len(row.value or b"")
+        # MySQL and MariaDB refuse a statement that is longer than a packet.
+        if len(found[-1]) == _MOST_ROWS or (found[-1] and size > _MOST_BYTES and dialect in MYSQL):
+            found.append([])
+            size = len(row.value or b"")
+        found[-1].append(row)
+    return list(found)
 
 
 def _written(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -56,9 +57,13 @@ class Commands:
         else:
             self._prefix = [sys.executable, "-m", "polos.cli"]
 
+    def command(self, *args: str) -> list[str]:
+        """The words of one."""
+        return [*self._prefix, *args]
+
     def __call__(self, *args: str, code: int = 0, stdin: str = "", **env: str) -> Said:
         """Run one, which must end with that exit code."""
-        program = Program([*self._prefix, *args], log=self._folder / "unused", env=self._env | env)
+        program = Program(self.command(*args), log=self._folder / "unused", env=self._env | env)
         done = subprocess.run(
             program.args,
             cwd=self._folder,
@@ -221,6 +226,17 @@ def test_a_shell_completes_ids_and_keys(stack: Stack, served: Program) -> None:
     assert completed("start cmd-o") == {"cmd-order"}
     assert completed(f"fork {id_} --from c") == {"charge", "cooling_off"}
     assert "_POLOS_COMPLETE" in run("completion", "zsh").out
+
+
+@only("embedded")
+def test_following_ends_with_ctrl_c(stack: Stack, served: Program) -> None:
+    run = Commands(stack, "polos")
+    id_ = run("start", "cmd-patient").out.strip()
+    with Program(run.command("logs", "-f", id_), log=stack.folder / "follower.log",
+                 env=environment(stack), cwd=stack.folder) as follower:  # fmt: skip
+        follower.wait_for("waits     month  until", 60)
+        assert follower.stop(sig=signal.SIGINT) == 130
+        assert "Traceback" not in follower.text()
 
 
 def test_a_tab_makes_no_database(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from polos import PolosClient
 from tests.acceptance import (
     test_basics,
     test_broker_loss,
@@ -16,7 +17,8 @@ from tests.acceptance import (
     test_zombies,
 )
 from tests.acceptance.conftest import opened
-from tests.acceptance.stacks import Stack
+from tests.acceptance.ledger import Ledger
+from tests.acceptance.stacks import Stack, Workers
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -28,7 +30,6 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         yield made
 
 
-running = test_cancelling.running
 tables = test_zombies.tables
 
 test_worker_and_main = test_basics.test_worker_and_main
@@ -44,7 +45,11 @@ test_an_emptied_broker_that_no_worker_listens_to = (
 )
 test_an_async_step_of_a_zombie_is_told = test_zombies.test_an_async_step_of_a_zombie_is_told
 test_a_plain_step_of_a_zombie_that_goes_on = test_zombies.test_a_plain_step_of_a_zombie_that_goes_on
-test_children_too = test_cancelling.test_children_too
 test_a_database_that_is_away_for_longer_than_a_lease = (
     test_outages.test_a_database_that_is_away_for_longer_than_a_lease
 )
+
+
+def test_children_are_cancelled_too(worker: Workers, client: PolosClient, ledger: Ledger) -> None:
+    running = worker("prefork", slots=2, env={"POLOS_LEASE_SECONDS": "6"})
+    test_cancelling.test_children_too(running, client, ledger)

@@ -57,7 +57,7 @@ def shop(stack: Stack, workers: Workers, client: PolosClient) -> Shop:
     return Shop(stack, workers, client)
 
 
-@pytest.fixture(scope="module", params=["prefork", "threads"])
+@pytest.fixture(scope="module", params=["prefork", "threads", "gevent"])
 def running(request: pytest.FixtureRequest, shop: Shop, workers: Workers) -> Program:
     workers.close()
     return shop.worker(request.param, 3)

@@ -77,7 +77,7 @@ class Outside:
     def let_deadline_pass(self, execution_id: str) -> None:
         """As if its time were over."""
         late = update(executions).where(executions.c.id == execution_id)
-        self._database.run(late.values(deadline_at=literal(_LONG_AGO)))
+        self._database.run(late.values(deadline_at=now_micros()))
 
     def empty(self) -> None:
         """Delete everything."""

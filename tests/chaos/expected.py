@@ -79,12 +79,17 @@ JUDGES: dict[str, Judge] = {
     "chaos-order": _order,
     "chaos-derived": _derived,
     "chaos-starter": _starter,
+    "chaos-whole-retries": _equal(lambda it: it["tries"]),
+    "chaos-once-more": _equal(lambda it: None),
     "chaos-link": _equal(lambda it: {"text": it["text"] + "+", "wait": it["wait"]}),
     "chaos-knot": _equal(lambda it: it["text"]),
 }
 # Those that must not complete, and what their failure says.
-STATUSES = {"chaos-hopeless": "failed", "chaos-sleeper": "cancelled"}
-FAILURES = {"chaos-hopeless": "hopeless can't succeed"}
+STATUSES = {"chaos-hopeless": "failed", "chaos-late": "failed", "chaos-sleeper": "cancelled"}
+FAILURES = {
+    "chaos-hopeless": "hopeless can't succeed",
+    "chaos-late": "it did not end within its run timeout of 2 s",
+}
 
 # The keys of the children that each must have.
 _NONE: Callable[[Payload], list[str]] = lambda payload: []  # noqa: E731
@@ -94,6 +99,7 @@ _CHILDREN: dict[str, Callable[[Payload], list[str]]] = {
     "chaos-first": lambda it: ["child"],
     "chaos-order": lambda it: ["child0", "child1"],
     "chaos-starter": lambda it: [f"child{n}" for n in range(it["children"])],
+    "chaos-whole-retries": lambda it: ["child"] if it["child"] else [],
 }
 
 

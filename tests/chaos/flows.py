@@ -221,6 +221,35 @@ async def sleeper(ctx: WorkflowContext, payload: dict) -> None:
         await ctx.step.run("clean up", scribe.work, "clean up")
 
 
+@workflow(id="chaos-whole-retries", retries=3)
+async def whole_retries(ctx: WorkflowContext, payload: dict) -> int:
+    """Fails as a whole, and its child with it, until both were tried again often enough."""
+    scribe, tries = Scribe.of(ctx), payload["tries"]
+    await ctx.step.run("before", scribe.work, "before", None, payload["seconds"])
+    if payload["child"]:
+        await ctx.step.invoke_and_wait("child", once_more, {"tries": tries})
+    if ctx.retry_count < tries:
+        raise ConnectionError("not yet")
+    return tries
+
+
+@workflow(id="chaos-once-more")
+async def once_more(ctx: WorkflowContext, payload: dict) -> None:
+    """The child: it fails until its parent was tried again."""
+    scribe = Scribe.of(ctx)
+    await ctx.step.run("only", scribe.work, "only")
+    if ctx.retry_count == 0:
+        raise ConnectionError("not yet")
+
+
+@workflow(id="chaos-late", timeout_seconds=2)
+async def late(ctx: WorkflowContext) -> None:
+    """Takes longer than it may."""
+    scribe = Scribe.of(ctx)
+    await ctx.step.run("before", scribe.work, "before")
+    await ctx.step.wait_for("month", days=30)
+
+
 @workflow(id="chaos-link")
 async def link(ctx: WorkflowContext, payload: dict) -> dict:
     """A link of a chain, or a part of a chord: passes on what it was given."""

@@ -57,6 +57,12 @@ PAYLOADS: dict[str, Make] = {
     "chaos-writes": lambda it: {"count": it.randint(1, 4), "seconds": _seconds(it)},
     "chaos-derived": lambda it: {"seconds": _seconds(it), "wait": _wait(it)},
     "chaos-starter": lambda it: {"children": it.randint(1, 3), "seconds": _seconds(it)},
+    "chaos-whole-retries": lambda it: {
+        "tries": it.randint(1, 2),
+        "child": it.random() < 0.5,
+        "seconds": _seconds(it),
+    },
+    "chaos-late": lambda it: {},
     "chaos-sleeper": lambda it: {"child": it.random() < 0.5},
     "chain": lambda it: {"text": "a", "wait": it.choice((0, _wait(it)))},
     "chord": lambda it: {"text": "b", "wait": it.choice((0, _wait(it)))},

@@ -156,6 +156,7 @@ def test_a_retry_that_would_come_too_late_is_not_begun(engine: Engine) -> None:
     edit(engine.store.database, id_, deadline_at=engine.store.now() + 50_000)
     with pytest.raises(WorkflowFailedError, match="the reason"):
         engine.result(id_)
+    assert engine.get(id_).retried == 0
 
 
 def test_a_failed_child_is_tried_again_with_its_parent(engine: Engine, done: Effects) -> None:

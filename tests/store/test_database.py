@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -331,4 +332,26 @@ def test_sqlite_is_prepared_on_every_connection(sqlite_database: Database) -> No
 def test_sqlite_is_synchronous_unless_it_is_told_otherwise(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     assert database.run(text("PRAGMA synchronous"))[0][0] == 2
+    database.close()
+
+
+def test_a_commit_that_fails_leaves_sqlite_unlocked(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    dialect: Any = database.engine.dialect
+    commit = dialect.do_commit
+
+    def full(connection: Any) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    database.run(text("CREATE TABLE t (n INTEGER)"))
+    for kept in (nullcontext(), database.keeping()):
+        dialect.do_commit = full
+        with kept, pytest.raises(StoreUnavailable):
+            database.transaction(lambda it: it.execute(text("INSERT INTO t VALUES (1)")))
+        dialect.do_commit = commit
+        other = sqlite3.connect(str(database.engine.url.database), timeout=0.1)
+        other.execute("INSERT INTO t VALUES (2)")
+        other.commit()
+        other.close()
+    assert [row[0] for row in database.run(text("SELECT n FROM t"))] == [2, 2]
     database.close()

@@ -10,6 +10,7 @@ from polos.codec import decode_failure
 from polos.model.outcome import Completed, Failed, timed_out
 from polos.model.records import Kind, Micros
 from polos.model.states import Status
+from polos.store import cancelling, expiring
 from polos.store.sql_store import SqlStore
 from tests.store.scenes import (
     child_of,
@@ -131,6 +132,32 @@ def test_children_of_one_that_is_failed_from_outside_are_cancelled(store: SqlSto
     assert row(store.database, "fresh")["status"] == Status.CANCELLED
 
 
+def test_where_telling_the_children_is_broken_off_the_sweep_goes_on(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = running(store, "parent")
+    over(store, "parent", since=GRACE + 1)
+    start_child(store, parent, child_of("parent", "fresh", "fresh"))
+    with monkeypatch.context() as patch:
+        patch.setattr(cancelling, "descend", lambda *_: ())
+        expire(store)
+    assert row(store.database, "fresh")["status"] == Status.QUEUED
+    store.finish_descents(10)
+    assert row(store.database, "fresh")["status"] == Status.CANCELLED
+
+
+def test_one_that_is_claimed_at_that_moment_is_told_and_not_failed(store: SqlStore) -> None:
+    store.start(new("one"))
+    over(store)
+    seen = store.get("one")
+    assert seen is not None
+    claim(store, "one")
+    expiring._expire_one(store.database, "default", seen, at_once=False)
+    found = row(store.database, "one")
+    assert found["status"] == Status.RUNNING
+    assert found["cancel_requested_at"] is not None
+
+
 def test_its_parent_learns_of_it_and_goes_on(store: SqlStore) -> None:
     parent = running(store, "parent")
     start_child(store, parent, child_of("parent", "child", "kid", run_timeout_seconds=1))
@@ -166,8 +193,6 @@ def test_one_that_was_cancelled_before_is_not_told_again(store: SqlStore) -> Non
 def test_one_that_can_not_be_ended_does_not_keep_the_others(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from polos.store import expiring
-
     for name in ("one", "two"):
         store.start(new(name))
         over(store, name)

@@ -78,6 +78,13 @@ def test_a_tree_goes_when_all_of_it_that_refers_to_the_other_has_ended(store: Sq
     assert store.prune(DAY, 10) == 2
 
 
+def test_the_end_of_its_root_does_not_let_it_go_while_its_parent_is_open(store: SqlStore) -> None:
+    ended(store, "top")
+    put(store.database, Status.WAITING, "middle", parent_execution_id="top")
+    ended(store, "low", parent_execution_id="middle", root_execution_id="top")
+    assert store.prune(DAY, 10) == 0
+
+
 def test_only_the_own_project_is_pruned(store: SqlStore) -> None:
     store.start(new("foreign", project_id="theirs"))
     edit(store.database, "foreign", status="completed", result=b"r", finished_at=LONG_AGO)

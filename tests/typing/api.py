@@ -14,6 +14,7 @@ from polos.definition.batch import BatchWorkflowInput
 from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.handle import ExecutionHandle
 from polos.definition.workflow import Workflow, workflow
+from polos.model.listing import ExecutionPage, ExecutionSummary
 from polos.model.ports import WorkflowClient
 from polos.model.states import Status
 from polos.worker.client import PolosClient
@@ -129,6 +130,25 @@ async def calls(client: WorkflowClient, order: Order) -> None:
 async def batches(client: PolosClient, order: Order) -> None:
     inputs = [BatchWorkflowInput("with_payload", order), BatchWorkflowInput("plain", {"a": 1})]
     assert_type(await client.batch_invoke(inputs), list[ExecutionHandle[Any]])
+
+
+async def control(client: PolosClient, order: Order) -> None:
+    page = await client.list_executions("flow", status="failed", tag="vip", limit=10)
+    assert_type(page, ExecutionPage)
+    assert_type(page.items, tuple[ExecutionSummary, ...])
+    assert_type(page.next_cursor, str | None)
+    assert_type(page.items[0].status, Status)
+    assert_type(page.items[0].to_dict(), dict[str, Any])
+    await client.list_executions(status=[Status.QUEUED, "running"], cursor=page.next_cursor)
+    assert_type(await client.get_execution("id"), dict[str, Any])
+    assert_type(await client.cancel_execution("id"), bool)
+    assert_type(await client.retry("id"), ExecutionHandle[Any])
+    assert_type(await client.fork("id", from_step="charge", payload=order), ExecutionHandle[Any])
+    assert_type(await client.prune(older_than_days=30), int)
+    tagged = BatchWorkflowInput("plain", order, tags=["vip"])
+    assert_type(await client.batch_invoke([tagged]), list[ExecutionHandle[Any]])
+    assert_type(await with_payload.run(client, order, tags=("a", "b")), Receipt)
+    await client.invoke("plain", order, tags=["vip"], run_timeout_seconds=5)
 
 
 async def handles(client: WorkflowClient, order: Order) -> None:

@@ -41,7 +41,7 @@ def of_broker(broker: BrokerFacts, celery: CeleryFacts, settings: Settings) -> I
 
 
 def _of_visibility(visibility: float, celery: CeleryFacts, settings: Settings) -> Iterator[Finding]:
-    longer = "set broker_transport_options = {'visibility_timeout': …} to more"
+    longer = "set broker_transport_options = {'visibility_timeout': ...} to more"
     horizon = settings.countdown_horizon
     if horizon >= visibility:
         yield error(

@@ -64,7 +64,7 @@ def _of_isolation(facts: ServerFacts) -> Finding:
         "isolation",
         f"transactions are {facts.isolation or 'of an unknown isolation level'}, so a wake-up may "
         "not see what was committed while it waited for a lock",
-        "make 'read committed' the default of this user or database, such as ALTER ROLE … SET "
+        "make 'read committed' the default of this user or database, such as ALTER ROLE ... SET "
         "default_transaction_isolation = 'read committed'",
     )
 

@@ -23,7 +23,7 @@ def drawn(findings: Sequence[Finding]) -> RenderableType:
     for found in findings:
         said = Text(inert(found.text))
         if found.advice:
-            said.append(f"\n{inert(found.advice)}", style="cyan")
+            said.append(f"\n-> {inert(found.advice)}", style="cyan")
         table.add_row(Text(found.level, style=_STYLES[found.level]), Text(inert(found.check)), said)
     return Group(table, Text(""), Text(summary(findings)))
 

@@ -42,9 +42,9 @@ workflows without a worker
 SOME_FINDINGS = """\
 ok       broker  redis://host answers
 warning  clock   the database's clock is 65.0 s ahead of this host's
-                 use NTP
+                 -> use NTP
 error    schema  the database has no tables of Polos
-                 run 'polos migrate'
+                 -> run 'polos migrate'
 
 1 error, 1 warning"""
 
