@@ -51,11 +51,14 @@ LATE = ("ExecutionTimedOut", "it did not end within its run timeout of 2 s")
 
 
 def test_one_that_never_ran_fails_at_once(store: SqlStore) -> None:
-    store.start(new("one", known_to_celery=True))
-    over(store)
-    assert expire(store) == []
-    assert failure_of(store) == LATE
-    assert row(store.database, "one")["unannounced"]
+    store.start(new("one"))
+    store.start(new("celery's", known_to_celery=True))
+    for name in ("one", "celery's"):
+        over(store, name)
+    # Celery hears of its end at once.
+    assert expire(store) == ["celery's"]
+    assert failure_of(store) == failure_of(store, "celery's") == LATE
+    assert row(store.database, "celery's")["unannounced"]
 
 
 def test_before_its_time_nothing_happens(store: SqlStore) -> None:
