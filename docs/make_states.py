@@ -12,7 +12,7 @@ from polos.model.states import ENDED, TRANSITIONS, Status, Transition
 _MEANING = {
     Status.QUEUED: "stored, and to be claimed by a worker",
     Status.RUNNING: "a worker holds its lease and runs an attempt",
-    Status.WAITING: "parked: it waits for a time or a child, and no worker holds it",
+    Status.WAITING: "parked: it waits for something, or to be tried again, and no worker holds it",
     Status.COMPLETED: "the function returned; the result is kept",
     Status.FAILED: "the function raised; the error is kept",
     Status.CANCELLED: "somebody cancelled it",

@@ -20,7 +20,7 @@ from tests.support.rabbit import RabbitServer
 from tests.support.servers import PostgresServer, RedisServer
 
 # Tests in these folders drive real workers, and are marked so without saying it.
-_ACCEPTANCE = ("tests/acceptance/", "tests/browser/", "tests/chaos/")
+_ACCEPTANCE = ("tests/acceptance/", "tests/browser/", "tests/chaos/", "tests/pytest_celery/")
 _programs = pytest.StashKey[list[Program]]()
 
 

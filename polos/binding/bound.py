@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from celery import Celery, states
+from celery import Celery
 
 from polos.binding import inspection
+from polos.binding.announcing import Ends
 from polos.binding.app_link import AppLink
 from polos.binding.completions import Completions
 from polos.binding.delivery import Delivery
@@ -26,8 +26,6 @@ from polos.binding.step_ends import StepEnds
 from polos.binding.sweep_thread import SweepThread
 from polos.binding.task_sender import CeleryTaskSender
 from polos.client.direct import DirectClient
-from polos.codec import decode_payload, plain
-from polos.definition.handle import value_of
 from polos.definition.registry import Registry, registry
 from polos.engine.clock import StoreClock
 from polos.engine.company import Company
@@ -35,19 +33,11 @@ from polos.engine.contact import Contact
 from polos.engine.eager import EagerSession
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
-from polos.engine.runner import Hop, Runner, hint_for
-from polos.errors import (
-    CodecError,
-    ConfigurationError,
-    PolosError,
-    StoreError,
-    StoreUnavailable,
-)
-from polos.model.outcome import Cancelled, Completed, Failed, Parked, TriedAgain
+from polos.engine.runner import Runner, hint_for
+from polos.errors import ConfigurationError, StoreError, StoreUnavailable
 from polos.model.ports import Dispatcher
-from polos.model.records import Execution, Failure
+from polos.model.records import Failure
 from polos.model.settings import Settings
-from polos.model.states import Status
 from polos.store.sql_store import SqlStore
 
 T = TypeVar("T")
@@ -81,8 +71,7 @@ class Bound:
         self._runner: Runner | None = None
         self._keeper: Keeper | None = None
         self._lock = threading.Lock()
-        # What Celery is being told of ends, as states of its own.
-        self._to_announce: dict[str, str] = {}
+        self._ends = Ends(app, lambda: self.store, known)
         self.stopping = SharedFlag()
         self.company = Company(stopping=self.stopping)
         self._contact = Contact()
@@ -199,7 +188,7 @@ class Bound:
             )
             if hop.refused:
                 return Delivery(refused=True)
-            return self._insist(lambda: self._delivery(request.id, workflow_id, hop))
+            return self._insist(lambda: self._ends.delivery(request.id, workflow_id, hop))
         except StoreUnavailable:
             # It is away, and this worker ends.
             return Delivery(refused=True)
@@ -213,7 +202,7 @@ class Bound:
         stored = self.client.get(execution.id)
         if not stored.status.ended:
             return Delivery(waiting=f"execution {stored.id} waits for something else than time")
-        return self._told(stored)
+        return self._ends.told(stored)
 
     def task_of(self, workflow_id: str) -> Any:
         """The Celery task of a workflow.
@@ -269,17 +258,11 @@ class Bound:
 
     def is_completed(self, execution_id: str) -> bool:
         """Whether Celery is being told that this execution has completed."""
-        return self._to_announce.get(execution_id) == str(states.SUCCESS)
+        return self._ends.is_completed(execution_id)
 
     def announced(self, execution_id: str, state: str) -> None:
         """Celery has stored an end as this state, and sent what follows it."""
-        # Of another one than it was told, as where the chain could not be sent, it is told again.
-        if self._to_announce.pop(execution_id, None) != state:
-            return
-        try:
-            self.store.announced(execution_id)
-        except StoreUnavailable as error:
-            log.warning("%s; the end of %s is announced again", error, execution_id)
+        self._ends.announced(execution_id, state)
 
     def process_may_be_gone(self) -> None:
         """Look now for leases that a dead pool process left behind."""
@@ -336,63 +319,3 @@ class Bound:
     def runs(self, workflow_id: str) -> bool:
         """Whether this app has a workflow."""
         return self._registry.get(workflow_id) is not None
-
-    def _delivery(self, execution_id: str, workflow_id: str, hop: Hop) -> Delivery:
-        if isinstance(hop.outcome, Parked | TriedAgain):
-            return Delivery(waiting=hop.outcome.reason)
-        ended = self._ended(execution_id, workflow_id, hop)
-        if ended is None:
-            return Delivery(dropped=True)
-        told = self._told(ended)
-        if ended.known_to_celery or ended.unannounced:
-            self._to_announce[execution_id] = told.state
-        if self.app.conf.result_extended:
-            # One that can't be read is what the execution has failed with.
-            with suppress(CodecError):
-                return replace(told, args=(plain(decode_payload(ended.payload, Any)),))
-        return told
-
-    def _told(self, ended: Execution) -> Delivery:
-        """An end in Celery's terms."""
-        if ended.status is Status.CANCELLED:
-            why = "expired before it began" if ended.expired else "was cancelled"
-            return Delivery(revoked=f"execution {ended.id} {why}")
-        try:
-            workflow = self._registry.require(ended.workflow_id)
-            return Delivery(result=plain(value_of(ended, workflow.result_type)))
-        except PolosError as error:
-            return Delivery(error=error)
-
-    def _ended(self, execution_id: str, workflow_id: str, hop: Hop) -> Execution | None:
-        """The end that Celery is to be told; None where it is none of this message's business."""
-        if hop.execution is None:
-            # An end whose announcement a crash prevented is told again.
-            stored = self.store.get(execution_id)
-            _say_if_strange(execution_id, workflow_id, stored)
-            same = stored is not None and stored.workflow_id == workflow_id
-            over = stored is not None and stored.status.ended and stored.unannounced
-            return stored if same and over else None
-        match hop.outcome:
-            case Completed(result):
-                return replace(hop.execution, status=Status.COMPLETED, result=result)
-            case Failed(failure):
-                return replace(hop.execution, status=Status.FAILED, failure=failure)
-            case Cancelled():
-                # It may have been asked for only after the claim.
-                at = hop.execution.cancel_requested_at or hop.execution.created_at
-                return replace(hop.execution, status=Status.CANCELLED, cancel_requested_at=at)
-            case _:
-                return None
-
-
-def _say_if_strange(execution_id: str, workflow_id: str, stored: Execution | None) -> None:
-    """Name a message for what is not there, or is another workflow's; it is dropped."""
-    if stored is None:
-        log.error("a message for execution %s, which is not stored, is dropped", execution_id)
-    elif stored.workflow_id != workflow_id:
-        log.error(
-            "a message for execution %s as one of workflow %s is dropped: it is one of %s",
-            execution_id,
-            workflow_id,
-            stored.workflow_id,
-        )

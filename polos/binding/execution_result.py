@@ -18,7 +18,8 @@ class ExecutionResult(AsyncResult):
 
     def revoke(self, *args: Any, **kwargs: Any) -> None:
         """Cancel the execution for good, and tell the workers; with ``terminate`` they kill it."""
-        bound = bound_of(self.app)
+        app: Any = self.app
+        bound = bound_of(app)
         if bound is not None:
             try:
                 bound.cancel(self.id)

@@ -10,11 +10,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from billiard.pool import SIG_SOFT_TIMEOUT, soft_timeout_sighandler
 
 from polos.engine.interrupting import forget, interrupt
+
+# None where the system has no such signal.
+_NUMBER: Any = SIG_SOFT_TIMEOUT
 
 
 @contextmanager
@@ -24,18 +28,18 @@ def soft_limit_in_user_code() -> Iterator[None]:
         # No pool process, or another project has its own way.
         yield
         return
-    signal.signal(SIG_SOFT_TIMEOUT, _raise)
+    signal.signal(_NUMBER, _raise)
     try:
         yield
     finally:
-        signal.signal(SIG_SOFT_TIMEOUT, soft_timeout_sighandler)
+        signal.signal(_NUMBER, soft_timeout_sighandler)
         forget()
 
 
 def _is_celerys() -> bool:
-    if SIG_SOFT_TIMEOUT is None or threading.current_thread() is not threading.main_thread():
+    if _NUMBER is None or threading.current_thread() is not threading.main_thread():
         return False
-    return signal.getsignal(SIG_SOFT_TIMEOUT) is soft_timeout_sighandler
+    return signal.getsignal(_NUMBER) is soft_timeout_sighandler
 
 
 def _raise(_number: int, frame: FrameType | None) -> None:

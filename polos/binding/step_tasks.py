@@ -163,7 +163,8 @@ class StepFailed(StepTask):
 def register(app: Celery, place: Place) -> None:
     """Register the callbacks in an app."""
     for kind in (StepDone, StepFailed):
-        app.register_task(type(kind.__name__, (kind,), {"place": place})())
+        made: Any = type(str(kind.__name__), (kind,), {"place": place})
+        app.register_task(made())
 
 
 def _ended(told: Mapping[str, Any], outcome: bytes | Failure) -> Ended:

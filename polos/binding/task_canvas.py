@@ -86,24 +86,24 @@ def _as_signature(found: Any) -> Signature:
 
 def _copied(given: Any, app: Celery) -> Signature:
     """A copy that shares nothing: Celery's own clone shares what is in a group."""
-    signature = _as_signature(given).clone()
+    signature: Any = _as_signature(given).clone()
     if signature._app is None:
         signature._app = app
     for option in _OF_ANOTHER_SENDING:
         signature.options.pop(option, None)
     if isinstance(signature, _chain | group):
-        signature.tasks = [_copied(it, app) for it in signature.tasks]
+        signature.tasks = [_copied(it, app) for it in signature.tasks or ()]
     if isinstance(signature, _chord):
         header = signature.tasks
         members = header.tasks if isinstance(header, group) else header
-        signature.tasks = group([_copied(it, app) for it in members], app=app)
+        signature.tasks = group([_copied(it, app) for it in members or ()], app=app)
         signature.body = _copied(signature.body, app)
     return signature
 
 
 def _errors_to(signature: Any, errback: Signature) -> None:
     if isinstance(signature, _chain | group):
-        for task in signature.tasks:
+        for task in signature.tasks or ():
             _errors_to(task, errback)
     elif isinstance(signature, _chord):
         # Also to those before the body: what it hears of their errors has neither type nor text.

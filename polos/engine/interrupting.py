@@ -114,7 +114,7 @@ class Interruptible(Coroutine[Any, Any, T]):
 
     def throw(self, *args: Any) -> Any:
         """Go on with an error; in the place of a cancellation that meant one, with that one."""
-        error = args[1] if len(args) > 1 and args[1] is not None else args[0]
+        error: Any = next(it for it in (*args[1:2], *args) if it is not None)
         if self._error is not None and _is_cancellation(error):
             error, self._error = self._error, None
             if self._task is not None:

@@ -15,6 +15,8 @@ from typing import Any
 from polos.errors import ConfigurationError
 
 HOME_NAME = ".polos"
+# A hundred years, in days.
+LONGEST_RETENTION = 36_500
 _YES = {"1", "true", "yes", "on"}
 _NO = {"0", "false", "no", "off"}
 _SYNCHRONOUS = ("NORMAL", "FULL", "EXTRA")
@@ -94,12 +96,18 @@ def _converted(name: str, value: Any, default: Any) -> Any:
             f"POLOS_SQLITE_SYNCHRONOUS is {value!r}; it must be one of {', '.join(_SYNCHRONOUS)}"
         )
     try:
-        return type(default)(value)
+        made = type(default)(value)
     except (TypeError, ValueError):
         wanted = "a number" if isinstance(default, int | float) else "text"
         raise ConfigurationError(
             f"POLOS_{name.upper()} (polos_{name}) is {value!r}; it must be {wanted}"
         ) from None
+    if name == "retention_days" and not 0 <= made <= LONGEST_RETENTION:
+        raise ConfigurationError(
+            f"POLOS_RETENTION_DAYS (polos_retention_days) is {value!r}; it must be a number of "
+            f"days up to {LONGEST_RETENTION}, or 0 to keep all"
+        )
+    return made
 
 
 def find_home(start: Path | None = None) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, literal_column, or_, select
+from sqlalchemy import ColumnElement, Table, and_, bindparam, literal_column, or_, select
 
 from polos.model.listing import ExecutionPage, ExecutionQuery, ExecutionSummary, Place
 from polos.model.records import Micros, as_datetime
@@ -53,9 +53,9 @@ def list_executions(database: Database, project_id: str, query: ExecutionQuery) 
     return ExecutionPage(items, Place(shown[-1].created_at, shown[-1].id).to_cursor())
 
 
-def _statement(query: ExecutionQuery) -> Select[Any]:
+def _statement(query: ExecutionQuery) -> Any:
     created_at, id_ = table.c.created_at, table.c.id
-    source: Select[Any] = select(*_SHOWN)
+    source: Any = select(*_SHOWN)
     if query.tag is not None:
         created_at, id_ = tags_table.c.created_at, tags_table.c.execution_id
         source = source.join_from(tags_table, table, tags_table.c.execution_id == table.c.id)

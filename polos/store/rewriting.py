@@ -55,9 +55,9 @@ class Rewritten:
     """
 
     keys: tuple[ColumnElement[Any], ...]
-    finds: tuple[Select[Any], ...]
+    finds: tuple[Any, ...]
     write: Any
-    read: Select[Any] | None
+    read: Any | None
 
     @property
     def reads_last(self) -> bool:
@@ -91,7 +91,7 @@ def rewritten(statement: Any, keys: Callable[[Sequence[Any]], ColumnElement[bool
     primary = tuple(table.primary_key.columns)
     returned = list(statement.exported_columns)
     write = without_returning(statement)
-    finds: tuple[Select[Any], ...] = ()
+    finds: tuple[Any, ...] = ()
     found = keys(primary)
     if not isinstance(statement, Insert):
         finds = _finds(statement, primary, found)
@@ -184,9 +184,7 @@ def _reads(statement: Any) -> bool:
     )
 
 
-def _finds(
-    statement: Any, primary: Sequence[Any], found: ColumnElement[bool]
-) -> tuple[Select[Any], ...]:
+def _finds(statement: Any, primary: Sequence[Any], found: ColumnElement[bool]) -> tuple[Any, ...]:
     conditions = _conditions(statement.whereclause)
     chosen = [_chosen(it, primary) for it in conditions]
     first = next((it for it in chosen if it is not None), None)
@@ -205,7 +203,7 @@ def _conditions(clause: Any) -> list[Any]:
     return [clause]
 
 
-def _chosen(condition: Any, primary: Sequence[Any]) -> Select[Any] | None:
+def _chosen(condition: Any, primary: Sequence[Any]) -> Any | None:
     """The query of ``id IN (query)``."""
     if not isinstance(condition, BinaryExpression) or condition.operator is not operators.in_op:
         return None
@@ -216,7 +214,7 @@ def _chosen(condition: Any, primary: Sequence[Any]) -> Select[Any] | None:
     return query if is_key and isinstance(query, Select) else None
 
 
-def _as_select(read: Select[Any], rows: Sequence[Any]) -> Any:
+def _as_select(read: Any, rows: Sequence[Any]) -> Any:
     """A query that gives these rows."""
     columns = list(read.selected_columns)
     if not rows:

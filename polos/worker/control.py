@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from abc import abstractmethod
 from datetime import datetime
 from typing import Any
@@ -17,6 +16,7 @@ from polos.definition.progress import details
 from polos.definition.registry import registry
 from polos.model.listing import ExecutionPage
 from polos.model.records import Execution
+from polos.model.settings import LONGEST_RETENTION
 
 _DAY = 86_400.0
 
@@ -182,10 +182,13 @@ class Control:
             How many executions were deleted.
 
         Raises:
-            ValueError: the number is negative, or none.
+            ValueError: the number is negative, or over a hundred years.
         """
-        if not 0 <= older_than_days < math.inf:  # which nan isn't either
-            raise ValueError(f"older_than_days is {older_than_days!r}; pass a number from 0 on")
+        if not 0 <= older_than_days <= LONGEST_RETENTION:  # which nan isn't either
+            raise ValueError(
+                f"older_than_days is {older_than_days!r}; pass a number from 0 to "
+                f"{LONGEST_RETENTION}"
+            )
         return await asyncio.to_thread(self.bound.client.prune, older_than_days * _DAY)
 
     def _fork(self, execution_id: str, from_step: str | None, payload: Any) -> Execution:

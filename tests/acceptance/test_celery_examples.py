@@ -41,6 +41,7 @@ class Running:
             "CELERY_BROKER_URL": broker,
             "CELERY_RESULT_BACKEND": broker,
             "FLOWER_UNAUTHENTICATED_API": "1",
+            "PYTHONHASHSEED": "0",  # texts of sets are compared
         }
         if shape.prepare:
             with self._run(*shape.prepare, name="prepare") as prepare:

@@ -12,6 +12,7 @@ from celery import Celery
 
 from polos import ExecutionHandle, Polos, PolosClient, StepExecutionError
 from polos.binding.of_app import bound_of
+from polos.model.records import ExecutionId, Hint
 from tests.acceptance import ledger as ledgers
 from tests.acceptance import site_app
 from tests.acceptance.conftest import watched
@@ -96,6 +97,13 @@ def test_workflows_run(
     [end] = ledger.wait_for(me, "told", "end")
     assert len(end.text.split(",")) == 3
     assert client.wait(linked.id, 30).status == "completed"
+
+
+def test_a_hint_creates_no_execution(site: Program, client: PolosClient) -> None:
+    id_ = ExecutionId(str(uuid4()))
+    assert client.bound.dispatcher.dispatch([Hint(id_, "site-journey")]) == 1
+    site.wait_for(f"execution {id_}, which is not stored, is dropped")
+    assert client.bound.store.get(id_) is None
 
 
 def test_their_tasks_run_as_before(site: Program, stack: Site, project: Celery) -> None:

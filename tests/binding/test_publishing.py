@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import redis
-from celery import Celery, signals
+from celery import Celery, Task, signals
 from kombu import Queue
 
 from polos.binding.dispatcher import CeleryDispatcher
@@ -297,3 +297,38 @@ def test_ids_that_json_writes_otherwise_go_in_celerys_way(
     dispatcher.dispatch([Hint(ExecutionId(id_), "flow")])
     assert ids(taken(broker)) == [id_]
     assert len(counted) == before
+
+
+def test_routers_that_are_functions_and_queues_of_annotations(
+    redis_server: RedisServer, broker: redis.Redis
+) -> None:
+    seen: list[str] = []
+
+    def router(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **_: Any) -> Any:
+        seen.append(f"{name} {getattr(task, 'name', None)}")
+        return {"queue": "routed"} if name == "polos.routed" else None
+
+    annotations = {"polos.annotated": {"queue": "annotated"}}
+    app = make(redis_server, task_routes=(router,), task_annotations=annotations)
+    app.register_task(type("Annotated", (Task,), {"name": "polos.annotated"})())
+    dispatcher = CeleryDispatcher(app)
+    for _ in range(3):
+        dispatcher.dispatch([hint("routed"), hint("annotated"), hint("other")])
+    assert {key: len(texts) for key, texts in taken(broker).items()} == {
+        "annotated": 3,
+        "celery": 3,
+        "routed": 3,
+    }
+    assert seen.count("polos.annotated polos.annotated") == 3
+
+
+def test_messages_of_protocol_1_go_in_celerys_way(
+    redis_server: RedisServer, broker: redis.Redis, counted: list[Hint]
+) -> None:
+    dispatcher = CeleryDispatcher(make(redis_server, task_protocol=1))
+    hints = [hint() for _ in range(10)]
+    for it in hints:
+        dispatcher.dispatch([it])
+    bodies = [json.loads(b64decode(json.loads(it)["body"])) for it in taken(broker)["celery"]]
+    assert [body["id"] for body in bodies] == [it.execution_id for it in hints]
+    assert counted == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -361,3 +362,29 @@ def test_first_one_wins_leaves_the_task_alone(engine: Engine) -> None:
     assert complete(engine, engine.sender.sent[0], "late") == ()
     assert engine.result(id_) is False
     assert engine.sender.revoked == []
+
+
+def test_what_was_about_to_be_sent_is_left_to_another_process(engine: Engine) -> None:
+    async def stop() -> None:
+        engine.told_to_stop = True
+
+    @workflow(id="task_about_to_be_sent")
+    async def about(ctx: WorkflowContext) -> Any:
+        task = ctx.step.task("charge", "charge_card")
+        return await asyncio.gather(task, ctx.step.run("stop", stop))
+
+    id_ = engine.start(about)
+    assert engine.deliver(id_).outcome is None
+    assert engine.sender.sent == []
+    engine.told_to_stop = False
+    engine.deliver(id_)
+    complete(engine, engine.sender.sent[0], "paid")
+    assert engine.result(id_) == ["paid", None]
+
+
+def test_its_id_is_that_of_the_step_but_for_a_retry_of_the_whole(engine: Engine) -> None:
+    execution = engine.get(engine.start(one))
+    again = replace(execution, retried=1)
+    ids = [tasks.task_id(execution, "a"), tasks.task_id(execution, "b"), tasks.task_id(again, "a")]
+    assert len(set(ids)) == 3
+    assert tasks.task_id(execution, "a") == ids[0]

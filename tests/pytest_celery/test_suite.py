@@ -11,7 +11,7 @@ from polos.codec import decode
 from tests.pytest_celery import flows
 from tests.support.processes import until
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.acceptance]
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_workflows_and_tasks(celery_setup: CeleryTestSetup, polos: Polos) -> None:

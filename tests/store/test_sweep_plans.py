@@ -28,6 +28,7 @@ DUTIES: dict[str, Duty] = {
     "unclaimed": lambda store: store.unclaimed(["a", "b"]),
     "finish_descents": lambda store: store.finish_descents(500),
     "expire": lambda store: store.expire(500, 30),
+    "expire_unstarted": lambda store: store.expire_unstarted(500),
     "prune": lambda store: store.prune(86_400, 500),
 }
 

@@ -123,20 +123,20 @@ class ExecutionAdmin(admin.ModelAdmin):
     def steps(self, execution: Any) -> str:
         """What its steps came to, in their order."""
         head = ("step", "kind", "began", "took", "attempts", "came to", "failed before")
-        return display.table(head, map(_step, execution.checkpoints.all()[:_SHOWN]))
+        return display.table(head, map(_step, _own(execution.checkpoints)[:_SHOWN]))
 
     @admin.display(description="waits for")
     def waits_for(self, execution: Any) -> str:
         """What it waits for that has not come yet."""
-        come = execution.checkpoints.values("step_key")
-        waits = execution.waits.exclude(step_key__in=come)
+        come = _own(execution.checkpoints).values("step_key")
+        waits = _own(execution.waits).exclude(step_key__in=come)
         head = ("step", "kind", "until", "for", "attempts", "last error", "failed before")
         return display.table(head, map(_wait, waits[:_SHOWN]))
 
     @admin.display(description="children")
     def children_started(self, execution: Any) -> str:
         """The executions that its steps started."""
-        children = execution.children.defer(*_BLOBS).order_by("created_at", "id")[:_SHOWN]
+        children = _own(execution.children).defer(*_BLOBS).order_by("created_at", "id")[:_SHOWN]
         rows = [
             (it.parent_step_key, _link(it.id), it.workflow_id, it.status, self.duration(it))
             for it in children
@@ -151,8 +151,13 @@ class ExecutionAdmin(admin.ModelAdmin):
     @admin.display(description="tags")
     def labels(self, execution: Any) -> str:
         """What it was labelled with."""
-        tags = execution.tags.values_list("tag", flat=True).order_by("tag")
+        tags = _own(execution.tags).values_list("tag", flat=True).order_by("tag")
         return ", ".join(tags) or display.NOTHING
+
+
+def _own(related: Any) -> Any:
+    """What belongs to an execution, from its database, whatever routers say of its model."""
+    return related.using(chosen_alias())
 
 
 def _step(step: Any) -> tuple[Any, ...]:

@@ -123,3 +123,13 @@ def test_without_any_home_one_is_made_here(tmp_path: Path, monkeypatch: pytest.M
     assert home == tmp_path / ".polos"
     assert home.is_dir()
     assert find_home() == home
+
+
+@pytest.mark.parametrize("days", [-1, "-0.5", "nan", "inf", 40_000])
+def test_a_retention_that_would_delete_all_or_can_not_be_counted(days: object) -> None:
+    with pytest.raises(ConfigurationError, match="POLOS_RETENTION_DAYS .* or 0 to keep all"):
+        Settings.load(retention_days=days)
+
+
+def test_a_part_of_a_day_can_be_kept() -> None:
+    assert Settings.load(retention_days="0.5").retention_days == 0.5
