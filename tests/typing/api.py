@@ -18,6 +18,7 @@ from polos.model.listing import ExecutionPage, ExecutionSummary
 from polos.model.ports import WorkflowClient
 from polos.model.states import Status
 from polos.worker.client import PolosClient
+from polos.worker.embedded import Polos
 
 
 class Order(BaseModel):
@@ -238,3 +239,11 @@ def context(ctx: WorkflowContext) -> None:
     assert_type(ctx.retry_count, int)
     assert_type(ctx.created_at, dt.datetime)
     assert_type(ctx.workflow_type, str)
+
+
+def bound_to_an_app(app: Any) -> None:
+    polos = Polos(app, workflows=[with_payload])
+    assert_type(polos.app_name, str | None)
+    assert_type(polos.runs("with_payload"), bool)
+    polos.set_default()
+    polos.close()
