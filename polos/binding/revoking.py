@@ -73,9 +73,12 @@ def revoke_all(
         answer = celerys_own(state, list(ids - ours), terminate, signal, **options)
     for id_ in ours:
         request = requests[id_]
-        if terminate and request in worker_state.active_requests:
-            request.terminate(state.consumer.pool, signal=signals.signum(signal or _TERM))
-        bound.cancel_soon(id_)
+        try:
+            if terminate and request in worker_state.active_requests:
+                request.terminate(state.consumer.pool, signal=signals.signum(signal or _TERM))
+        finally:
+            # Not every pool can terminate; it is cancelled all the same.
+            bound.cancel_soon(id_)
     return answer
 
 

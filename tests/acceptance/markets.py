@@ -46,11 +46,17 @@ class Market:
         }
 
     def worker(
-        self, name: str = "market", *, slots: int = 2, ready: bool = True, **env: str
+        self,
+        name: str = "market",
+        *,
+        pool: str = "prefork",
+        slots: int = 2,
+        ready: bool = True,
+        **env: str,
     ) -> Program:
         """Start a worker."""
         made = self._workers(
-            "prefork",
+            pool,
             slots,
             name,
             app="tests.acceptance.market",
