@@ -8,8 +8,10 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Integer,
+    LargeBinary,
     String,
     bindparam,
     cast,
@@ -107,7 +109,7 @@ def _counted_insert(rows: int) -> Prebuilt:
     """
     values = union_all(
         *(
-            select(*(bindparam(f"{name}_{row}", type_=it).label(name) for name, it in _COLUMNS))
+            select(*(_as_given(f"{name}_{row}", it).label(name) for name, it in _COLUMNS))
             for row in range(rows)
         )
     ).subquery("given")
@@ -124,6 +126,12 @@ def _counted_insert(rows: int) -> Prebuilt:
     )
     insertion = insert(checkpoints).from_select(_NAMES, source, include_defaults=False)
     return Prebuilt(insertion, counts=True)
+
+
+def _as_given(name: str, type_: Any) -> ColumnElement[Any]:
+    parameter: ColumnElement[Any] = bindparam(name, type_=type_)
+    # mysqlclient writes bytes like text, of which what is no UTF-8 then became question marks.
+    return cast(parameter, type_) if isinstance(type_, LargeBinary) else parameter
 
 
 def commit(

@@ -20,10 +20,12 @@ from sqlalchemy import (
     Delete,
     Dialect,
     Insert,
+    LargeBinary,
     Select,
     Update,
     and_,
     bindparam,
+    cast,
     false,
     literal,
     select,
@@ -221,10 +223,16 @@ def _as_select(read: Any, rows: Sequence[Any]) -> Any:
         *(
             select(
                 *(
-                    literal(value, column.type).label(column.name)
+                    _given(value, column.type).label(column.name)
                     for value, column in zip(row, columns, strict=True)
                 )
             )
             for row in rows
         )
     )
+
+
+def _given(value: Any, type_: Any) -> ColumnElement[Any]:
+    # Bytes that a driver writes like text come back as such.
+    is_bytes = isinstance(type_, LargeBinary) and value is not None
+    return cast(literal(value, type_), type_) if is_bytes else literal(value, type_)

@@ -229,11 +229,11 @@ def test_rows_that_others_have_locked_are_passed_over(three: SqlStore) -> None:
         connection.execute(
             select(executions.c.id).where(executions.c.id == "one").with_for_update()
         )
-        connection.execute(select(literal("held")))
+        connection.execute(select(literal("held").label("marked")))
 
     statement = count_up.where(executions.c.id.in_(oldest(2))).returning(executions.c.id)
     hold = lambda: three.database.transaction(lock)  # noqa: E731
-    with held(three.database, hold, before="SELECT %(param_1)s"):
+    with held(three.database, hold, before="AS marked"):
         found = three.database.run(statement, {"more": 1})
     assert {it.id for it in found} == {"two", "three"}
 
@@ -331,6 +331,14 @@ def test_no_assignment_reads_what_another_one_writes(statement: Any, columns: An
             if it.__visit_name__ == "column" and getattr(it, "table", None) is executions
         }
         assert not read & (assigned - {own}), f"{own} reads {read & assigned}"
+
+
+def test_bytes_in_a_query_are_said_to_be_bytes() -> None:
+    """PyMySQL says so in each value; mysqlclient doesn't, and they would be taken for text."""
+    insertion = checkpoint_statements._counted_insert(1).statement
+    text = str(insertion.compile(dialect=mysql.dialect()))
+    for name in ("value", "failure", "history"):
+        assert f"CAST(%s AS BINARY) AS {name}" in text
 
 
 def test_there_are_statements_to_look_at() -> None:
