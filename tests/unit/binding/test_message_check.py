@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from kombu.message import Message
 
 from polos.binding.kept_options import keep, known_priority, message_options
 from polos.binding.message_check import BadMessage, check_message, check_options
+from polos.binding.names import AHEAD_HEADER, HINT_HEADER
+from polos.binding.strategy import time_by_own_clock, with_own_headers
 from polos.errors import CodecError
 
 SIGNATURE = {
@@ -162,3 +165,12 @@ def test_options_must_be_a_dict() -> None:
 )
 def test_a_priority_that_a_column_takes(value: Any, known: int | None) -> None:
     assert known_priority(value) == known
+
+
+def test_a_hint_of_protocol_1_is_timed_by_the_clock_of_its_worker() -> None:
+    body = {"task": "polos.flow", "id": "one", "eta": "2001-01-01T00:00:00+00:00"}
+    headers = with_own_headers(body, message(body, {HINT_HEADER: True, AHEAD_HEADER: 20.0}))
+    assert headers is body
+    assert headers[HINT_HEADER] is True
+    time_by_own_clock(headers)
+    assert datetime.fromisoformat(str(body["eta"])) > datetime.now(UTC)
