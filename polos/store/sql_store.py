@@ -13,8 +13,6 @@ from polos.errors import ExecutionExists, LeaseLost
 from polos.model.outcome import Outcome
 from polos.model.ports import Transactor
 from polos.model.records import (
-    ANYTHING,
-    Bid,
     Checkpoint,
     Claimed,
     Execution,
@@ -22,13 +20,10 @@ from polos.model.records import (
     Hint,
     Micros,
     NewExecution,
-    Owner,
-    Reach,
-    Renewal,
     Wait,
-    WorkerReport,
 )
 from polos.model.settings import Settings
+from polos.model.workers import ANYTHING, Bid, Owner, Reach, Renewal, WorkerReport
 from polos.store import (
     batches,
     checkpoints,
