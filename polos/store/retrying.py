@@ -222,10 +222,15 @@ def _take_children(connection: Connection, parent: Any, pause: Pause | None) -> 
 def _retry_child(connection: Connection, child: Execution, pause: Pause | None) -> tuple[Hint, ...]:
     named: dict[str, Any] = {"the_id": child.id}
     if pause is None:
-        row = connection.execute(_retry, named).one()
+        row = connection.execute(_retry, named).one_or_none()
+    else:
+        row = connection.execute(_retry_later, named | pause.parameters()).one_or_none()
+    if row is None:
+        # Somebody has retried it meanwhile. It can't have ended since: that locks its parent.
+        return ()
+    if pause is None:
         hint = hint_of(row, "retried with its parent")
     else:
-        row = connection.execute(_retry_later, named | pause.parameters()).one()
         countdown = max(0, pause.until - row.now) / SECOND
         hint = hint_of(row, "tried again with its parent", countdown, pause.until)
     _forget(connection, child)
