@@ -19,7 +19,7 @@ from tests.acceptance import (
 )
 from tests.acceptance.conftest import opened
 from tests.acceptance.ledger import Ledger
-from tests.acceptance.stacks import Stack, Workers
+from tests.acceptance.stacks import Stack, Workers, wait_for_status
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -60,9 +60,12 @@ def test_children_are_cancelled_too(worker: Workers, client: PolosClient, ledger
 def test_tasks_and_groups_as_steps(
     shop: test_task_steps.Shop, workers: Workers, ledger: Ledger
 ) -> None:
-    """A group is sent once, however often the ends of its members wake its execution."""
+    """A group is sent once, although the end of a member wakes its execution."""
     workers.close()
     shop.worker("prefork", 3)
+    uneven = shop.order("uneven group")
+    ledger.wait_for(uneven.id, "by hand", times=2)
+    ledger.wait_for(uneven.id, "slow")
     plain = shop.order("group", flow="shop-sync-order")
     handles = {what: shop.order(what, pause=0.6) for what in ("charge", "group", "failing group")}
     found = {what: handle.result_sync(60) for what, handle in handles.items()}
@@ -70,3 +73,7 @@ def test_tasks_and_groups_as_steps(
     assert plain.result_sync(60) == [[0, 2, 4], "done"]
     assert ledger.runs(plain.id) == {"add": 3, "after": 1}
     assert ledger.runs(handles["group"].id) == {"add": 3, "told": 1}
+    wait_for_status(uneven, "waiting")
+    ledger.open_gate(uneven.id)
+    assert uneven.result_sync(60) == ["at last", "slow and sure"]
+    assert ledger.runs(uneven.id) == {"by hand": 2, "slow": 1, "told": 1}
