@@ -77,6 +77,7 @@ JUDGES: dict[str, Judge] = {
     "chaos-writes": _equal(lambda it: _sum(it["count"])),
     "chaos-first": _first,
     "chaos-order": _order,
+    "chaos-tasks": _equal(lambda it: [1, *range(1, it["members"] + 1)]),
     "chaos-derived": _derived,
     "chaos-starter": _starter,
     "chaos-whole-retries": _equal(lambda it: it["tries"]),

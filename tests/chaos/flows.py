@@ -6,8 +6,10 @@ What each must come to can be told from its payload alone, or from the ledger: `
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
+from celery import group, shared_task
 from sqlalchemy import Connection, text
 
 from polos import SyncWorkflowContext, WorkflowContext, workflow
@@ -180,6 +182,23 @@ def _write(connection: Connection, execution: str, step: str, value: int) -> int
     values = {"execution": execution, "step": step}
     connection.execute(text("INSERT INTO chaos_writings VALUES (:execution, :step)"), values)
     return value
+
+
+@shared_task(name="chaos.add", acks_late=True, reject_on_worker_lost=True)
+def add(number: int, seconds: float) -> int:
+    """A task as a step; it may run again, and its execution must not."""
+    time.sleep(seconds)
+    return number + 1
+
+
+@workflow(id="chaos-tasks")
+async def tasks(ctx: WorkflowContext, payload: dict) -> list[int]:
+    """Celery tasks as steps: one by itself, and a group; what a fault has lost is sent again."""
+    scribe, seconds = Scribe.of(ctx), payload["seconds"]
+    one = await ctx.step.task("one", add.s(0, seconds), resend_after=8)
+    await ctx.step.run("between", scribe.work, "between")
+    members = group(add.s(number, seconds) for number in range(payload["members"]))
+    return [one, *await ctx.step.task("all", members, resend_after=8)]
 
 
 @workflow(id="chaos-derived")

@@ -55,6 +55,7 @@ PAYLOADS: dict[str, Make] = {
     "chaos-first": lambda it: {"seconds": _seconds(it), "wait": it.choice((0.2, 0.7, 1.5))},
     "chaos-order": lambda it: {"seconds": _seconds(it), "wait": _wait(it)},
     "chaos-writes": lambda it: {"count": it.randint(1, 4), "seconds": _seconds(it)},
+    "chaos-tasks": lambda it: {"members": it.randint(1, 4), "seconds": _seconds(it)},
     "chaos-derived": lambda it: {"seconds": _seconds(it), "wait": _wait(it)},
     "chaos-starter": lambda it: {"children": it.randint(1, 3), "seconds": _seconds(it)},
     "chaos-whole-retries": lambda it: {
