@@ -15,11 +15,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import sqlite3
 import sys
 import urllib.request
 from ast import literal_eval
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ class Running:
         }
         self.port = free_port()
         told = [f"-I{shape.workflows}"] if bound and not shape.found else []
-        self.worker = self._celery("worker", "-c3", "-E", "-lINFO", "-nworker@localhost", *told)
+        told += [f"-c{shape.processes}", "-nworker@localhost"]
+        self.worker = self._celery("worker", "-E", "-lINFO", *told)
         self.beat = self._celery("beat", "-lINFO")
         self.flower = self._celery("flower", f"--port={self.port}", "--address=127.0.0.1")
 
@@ -69,6 +71,11 @@ class Running:
         calls = [(it.task, it.args, it.retries, it.succeeds) for it in self._shape.calls]
         args = [self._shape.app, json.dumps(calls), *self._workflows]
         return self._run(drive.__file__, *args, name="drive")
+
+    def end(self) -> None:
+        """Ask all of it to end, so that it does so at one time."""
+        for part in (self.worker, self.beat, self.flower):
+            part.kill(signal.SIGTERM)
 
     def ended(self, ids: list[str]) -> list[str] | None:
         """What the worker first says of the end of each, once it has of all."""
@@ -124,7 +131,7 @@ def both(
     tmp_path: Path,
     _rabbit: RabbitServer,
     program: Callable[..., Program],
-) -> list[Running]:
+) -> Iterator[list[Running]]:
     """The project as it is, and with the three lines."""
     untouched = shape.copy(examples, tmp_path / "untouched")
     if shape.prepare:
@@ -139,7 +146,9 @@ def both(
             shape.bind(folder)
         broker = _rabbit.virtual_host(f"{shape.folder}_{name}".replace("-", "_"))
         pair.append(Running(shape, folder, broker, name == "after", program))
-    return pair
+    yield pair
+    for running in pair:
+        running.end()
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)

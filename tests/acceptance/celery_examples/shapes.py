@@ -23,9 +23,9 @@ from {tasks} import {called}, {sent}
 @workflow(id="example")
 async def example(ctx: WorkflowContext) -> dict:
     """Calls their tasks, as functions and as tasks, around a wait."""
-    called, sent = await asyncio.gather(
-        ctx.step.run("called", {called}, 1, 2),
+    sent, called = await asyncio.gather(
         ctx.step.task("sent", {sent}.s(3, 4)),
+        ctx.step.run("called", asyncio.to_thread, {called}, 1, 2),
     )
     await ctx.step.wait_for("pause", seconds=1)
     return {{"called": called, "sent": sent}}
@@ -69,7 +69,8 @@ class Shape:
         returned: what the workflow returns.
         calls: their tasks, all of them.
         found: whether the app finds the module; else the worker is told of it with ``-I``.
-        prepare: a command to run first.
+        prepare: what Python runs first.
+        processes: how many the worker's pool has.
     """
 
     folder: str
@@ -81,6 +82,7 @@ class Shape:
     calls: tuple[Call, ...]
     found: bool = False
     prepare: tuple[str, ...] = ()
+    processes: int = 1
 
     def copy(self, examples: Path, to: Path) -> Path:
         """The project as it is, in a folder of its own."""
@@ -120,6 +122,7 @@ SHAPES = {
         workflow=WORKFLOW.format(tasks="myapp", called="add", sent="add"),
         returned={"called": 3, "sent": 7},
         calls=(Call("myapp.add", (2, 2), "succeeded: 4", result=4),),
+        processes=3,  # their task sleeps for ten seconds
     ),
     "next-steps": Shape(
         "next-steps",
