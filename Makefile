@@ -63,6 +63,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  exit 1; }
 	$(BIN)/pip install --quiet --constraint constraints.txt hatchling editables
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	-@$(BIN)/python -m tests.support.celery_source # tests fetch it where this fails
 	@touch $@
 
 clean:

@@ -29,7 +29,7 @@ import pytest
 
 from tests.acceptance.celery_examples import drive
 from tests.acceptance.celery_examples.shapes import SHAPES, Shape
-from tests.support.celery_source import celery_examples
+from tests.support.celery_source import NoExamples, celery_examples
 from tests.support.processes import Program, until
 from tests.support.rabbit import RabbitServer
 from tests.support.servers import free_port
@@ -120,8 +120,11 @@ class Running:
 
 @pytest.fixture(scope="session")
 def examples() -> Path:
-    """The folder of Celery's examples."""
-    return celery_examples()
+    """The folder of Celery's examples; without them these tests fail."""
+    try:
+        return celery_examples()
+    except NoExamples as missing:
+        pytest.fail(str(missing), pytrace=False)
 
 
 @pytest.fixture

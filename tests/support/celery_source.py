@@ -6,7 +6,6 @@ tests.support.celery_source`` does that beforehand, for tests that run without a
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,17 +13,19 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-import pytest
-
 CACHE = Path(__file__).resolve().parents[2] / ".celery-source"
 _PIP_SECONDS = 150
+
+
+class NoExamples(Exception):
+    """The examples could not be had."""
 
 
 def celery_examples() -> Path:
     """The folder ``examples`` of the installed Celery's source.
 
     Raises:
-        pytest.fail.Exception: pip could not fetch it, or it is of another version.
+        NoExamples: pip could not fetch it, or it is of another version.
     """
     release = version("celery")
     kept = CACHE / release / "examples"
@@ -48,10 +49,9 @@ def _download(release: str, to: Path) -> Path:
         said = f"nothing after {_PIP_SECONDS} s"
     found = sorted(to.glob("celery-*.tar.gz"))
     if not found:
-        pytest.fail(
+        raise NoExamples(
             f"The examples of Celery {release} are not in {CACHE}, and pip could not fetch the "
-            f"source distribution, so nothing was tried. pip says:\n{said}",
-            pytrace=False,
+            f"source distribution, so nothing was tried. pip says:\n{said}"
         )
     return found[0]
 
@@ -59,17 +59,26 @@ def _download(release: str, to: Path) -> Path:
 def _unpack(archive: Path, release: str, to: Path) -> None:
     inside = f"celery-{release}/"
     with tarfile.open(archive) as source:
-        ours = [it for it in source if it.name.startswith(f"{inside}examples/")]
-        about = source.extractfile(f"{inside}PKG-INFO") if ours else None
-        told = about.read().decode() if about else ""
-        if f"\nVersion: {release}\n" not in told:
-            pytest.fail(
-                f"{archive.name} has no examples of Celery {release}, which is installed",
-                pytrace=False,
-            )
-        source.extractall(to, members=ours, filter="data")
+        files = {it.name: it for it in source if it.isfile()}
+        wanted = [it for name, it in files.items() if name.startswith(f"{inside}examples/")]
+        about = files.get(f"{inside}PKG-INFO")
+        if not wanted or not about or f"\nVersion: {release}\n" not in _text(source, about):
+            raise NoExamples(f"{archive.name} has no examples of Celery {release}, the installed")
+        for file in wanted:
+            target = (to / file.name).resolve()
+            assert target.is_relative_to(to.resolve()), file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(_text(source, file))
+
+
+def _text(source: tarfile.TarFile, file: tarfile.TarInfo) -> str:
+    content = source.extractfile(file)
+    assert content is not None
+    return content.read().decode()
 
 
 if __name__ == "__main__":
-    shutil.rmtree(CACHE, ignore_errors=True)
-    print(celery_examples())
+    try:
+        celery_examples()
+    except NoExamples as missing:
+        sys.exit(str(missing))
