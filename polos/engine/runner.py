@@ -25,15 +25,9 @@ from polos.engine.tasks import NoTasks
 from polos.errors import CodecError, LeaseLost, StoreError
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked, TriedAgain
 from polos.model.ports import Dispatcher, TaskSender
-from polos.model.records import (
-    Claimed,
-    Execution,
-    Failure,
-    Hint,
-    Micros,
-    Owner,
-)
+from polos.model.records import Claimed, Execution, Failure, Hint, Micros
 from polos.model.settings import Settings
+from polos.model.workers import Owner
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.execution")

@@ -17,16 +17,9 @@ from sqlalchemy import (
     update,
 )
 
-from polos.model.records import (
-    ANYTHING,
-    SECOND,
-    Execution,
-    Hint,
-    Reach,
-    Renewal,
-    micros,
-)
+from polos.model.records import SECOND, Execution, Hint, micros
 from polos.model.states import WAKE, Status
+from polos.model.workers import ANYTHING, Reach, Renewal
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import REDISPATCH_AFTER, change
