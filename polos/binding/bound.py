@@ -33,10 +33,10 @@ from polos.engine.contact import Contact
 from polos.engine.eager import EagerSession
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
-from polos.engine.runner import Runner, hint_for
+from polos.engine.runner import Runner
 from polos.errors import ConfigurationError, StoreError, StoreUnavailable
 from polos.model.ports import Dispatcher
-from polos.model.records import Failure
+from polos.model.records import Failure, Hint
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
 
@@ -198,7 +198,7 @@ class Bound:
     ) -> Delivery:
         """Run an execution to its end, here and now; tells what the task is to end as."""
         execution = self.starts.start_here(request.id, workflow_id, args, kwargs)
-        self.eager.run([hint_for(execution, "start")])
+        self.eager.run([Hint.of(execution)])
         stored = self.client.get(execution.id)
         if not stored.status.ended:
             return Delivery(waiting=f"execution {stored.id} waits for something else than time")
