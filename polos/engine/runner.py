@@ -237,7 +237,9 @@ class Runner:
                 text = f"failed: {failure.error_type}: {failure.reason}"
             case Cancelled():
                 text = "cancelled"
-            case Parked(reason=reason) | TriedAgain(reason=reason):
+            case TriedAgain(failure, reason=reason):
+                text = f"{reason}: {_first_line(failure.reason)}"
+            case Parked(reason=reason):
                 text = reason
             case _:
                 assert_never(outcome)
@@ -253,3 +255,7 @@ class Runner:
                 "attempt": execution.claims,
             },
         )
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0][:200]
