@@ -174,10 +174,20 @@ class Bound:
     def deliver(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Delivery:
-        """Run one attempt for a message; tells what the task is to end as."""
+        """Run one attempt for a message; tells what the task is to end as.
+
+        Whatever this raises, there is no execution of the message.
+        """
         try:
             if not request.get(HINT_HEADER):
                 self._insist(lambda: self.starts.adopt(request, workflow_id, args, kwargs))
+            return self._attempt(request, workflow_id)
+        except StoreUnavailable:
+            # It is away, and this worker ends.
+            return Delivery(refused=True)
+
+    def _attempt(self, request: Any, workflow_id: str) -> Delivery:
+        try:
             if request.get(REVOKED_HEADER):
                 self._insist(lambda: self.cancel(request.id))
             owner = this_process(request.hostname or "")
@@ -190,8 +200,11 @@ class Bound:
                 return Delivery(refused=True)
             return self._insist(lambda: self._ends.delivery(request.id, workflow_id, hop))
         except StoreUnavailable:
-            # It is away, and this worker ends.
-            return Delivery(refused=True)
+            raise
+        except Exception:
+            # A failure would end the chain and the chord that it is in, and it is taken up again.
+            log.exception("execution %s: this attempt is dropped, for Polos failed", request.id)
+            return Delivery(dropped=True)
 
     def deliver_eagerly(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]

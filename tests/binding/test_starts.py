@@ -118,3 +118,33 @@ def test_a_chain_goes_on_when_a_crash_came_between_the_row_and_its_hint(
     assert [link["task"] for link in options_of(hint.celery_options)["chain"]] == ["canvas.finish"]
     assert canvas.deliver_all() == ["polos.canvas-flow", "canvas.finish"]
     assert canvas.ended == [42]
+
+
+def test_a_defect_of_ours_does_not_end_the_chain(
+    canvas: Canvas, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bound = canvas.polos.bound
+    id_ = str(uuid4())
+    last = chain(canvas.flow.s({"number": 21}).set(task_id=id_), canvas.finish.s()).apply_async()
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("a defect")
+
+    with monkeypatch.context() as now:
+        now.setattr(bound.runner, "run", broken)
+        assert canvas.deliver_all() == ["polos.canvas-flow"]
+    assert (last.state, last.parent.state) == ("PENDING", "PENDING")
+    assert "a defect" in caplog.text
+    bound.dispatcher.dispatch([Hint.of(bound.client.get(id_))])
+    assert canvas.deliver_all() == ["polos.canvas-flow", "canvas.finish"]
+    assert (last.get(), last.parent.get()) == (42, 42)
+
+
+def test_a_payload_that_does_not_fit_fails_a_plain_message(canvas: Canvas) -> None:
+    sender = Celery("plain", broker="memory://", set_as_current=False)
+    sender.conf.task_default_queue = canvas.app.conf.task_default_queue
+    sent = sender.send_task("polos.canvas-flow", args=[1, 2])
+    canvas.deliver_all()
+    result = canvas.app.AsyncResult(sent.id)
+    assert result.state == "FAILURE"
+    assert "one payload" in str(result.result)
