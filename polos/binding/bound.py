@@ -70,7 +70,8 @@ class Bound:
         self._registry = known
         self._runner: Runner | None = None
         self._keeper: Keeper | None = None
-        self._lock = threading.Lock()
+        # What is made under it may need other parts that are.
+        self._lock = threading.RLock()
         self._ends = Ends(app, lambda: self.store, known)
         self.stopping = SharedFlag()
         self.company = Company(stopping=self.stopping)
