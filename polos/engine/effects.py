@@ -176,9 +176,7 @@ class AttemptEffects:
                     self._branches.refuse(wait.step_key, ExecutionExists(child.id))
 
     def _send(self, children: Sequence[Execution]) -> None:
-        self._dispatcher.dispatch(
-            [Hint(child.id, child.workflow_id, child.queue, child.priority) for child in children]
-        )
+        self._dispatcher.dispatch([Hint.of(child) for child in children])
 
     def _started(self, child_id: str, request: ChildRequest) -> Execution:
         found = self._journal.persist(lambda: self._store.get(child_id))
