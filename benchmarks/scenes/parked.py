@@ -23,7 +23,7 @@ from benchmarks.scenes.site import Servers, Site, on_files, on_redis
 from benchmarks.scenes.step_cost import NoBroker
 from polos.engine.owner import this_process
 from polos.engine.sweeper import Sweeper
-from polos.model.records import WorkerReport
+from polos.model.workers import WorkerReport
 from tests.support.bulk import park_many
 from tests.support.processes import Program
 

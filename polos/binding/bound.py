@@ -33,10 +33,10 @@ from polos.engine.contact import Contact
 from polos.engine.eager import EagerSession
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
-from polos.engine.runner import Runner, hint_for
+from polos.engine.runner import Runner
 from polos.errors import ConfigurationError, StoreError, StoreUnavailable
 from polos.model.ports import Dispatcher
-from polos.model.records import Failure
+from polos.model.records import Failure, Hint
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
 
@@ -70,7 +70,8 @@ class Bound:
         self._registry = known
         self._runner: Runner | None = None
         self._keeper: Keeper | None = None
-        self._lock = threading.Lock()
+        # What is made under it may need other parts that are.
+        self._lock = threading.RLock()
         self._ends = Ends(app, lambda: self.store, known)
         self.stopping = SharedFlag()
         self.company = Company(stopping=self.stopping)
@@ -174,10 +175,20 @@ class Bound:
     def deliver(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Delivery:
-        """Run one attempt for a message; tells what the task is to end as."""
+        """Run one attempt for a message; tells what the task is to end as.
+
+        Whatever this raises, there is no execution of the message.
+        """
         try:
             if not request.get(HINT_HEADER):
                 self._insist(lambda: self.starts.adopt(request, workflow_id, args, kwargs))
+            return self._attempt(request, workflow_id)
+        except StoreUnavailable:
+            # It is away, and this worker ends.
+            return Delivery(refused=True)
+
+    def _attempt(self, request: Any, workflow_id: str) -> Delivery:
+        try:
             if request.get(REVOKED_HEADER):
                 self._insist(lambda: self.cancel(request.id))
             owner = this_process(request.hostname or "")
@@ -190,15 +201,18 @@ class Bound:
                 return Delivery(refused=True)
             return self._insist(lambda: self._ends.delivery(request.id, workflow_id, hop))
         except StoreUnavailable:
-            # It is away, and this worker ends.
-            return Delivery(refused=True)
+            raise
+        except Exception:
+            # A failure would end the chain and the chord that it is in, and it is taken up again.
+            log.exception("execution %s: this attempt is dropped, for Polos failed", request.id)
+            return Delivery(dropped=True)
 
     def deliver_eagerly(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Delivery:
         """Run an execution to its end, here and now; tells what the task is to end as."""
         execution = self.starts.start_here(request.id, workflow_id, args, kwargs)
-        self.eager.run([hint_for(execution, "start")])
+        self.eager.run([Hint.of(execution)])
         stored = self.client.get(execution.id)
         if not stored.status.ended:
             return Delivery(waiting=f"execution {stored.id} waits for something else than time")

@@ -21,7 +21,8 @@ from polos.engine.clock import StoreClock
 from polos.engine.owner import is_stopped, process, this_process
 from polos.engine.sweeper import Sweeper
 from polos.errors import ConfigurationError, PolosError, SchemaError, StoreError, StoreUnavailable
-from polos.model.records import Hint, WorkerReport
+from polos.model.records import Hint
+from polos.model.workers import WorkerReport
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.sweep")

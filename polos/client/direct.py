@@ -93,7 +93,7 @@ class DirectClient:
             new = replace(new, listener=self.watcher.expect(new.id))
         execution, fresh = self.store.start(new)
         if fresh and request.dispatch and not request.delay_seconds:
-            self._dispatcher.dispatch([_hint(execution)])
+            self._dispatcher.dispatch([Hint.of(execution)])
         return execution
 
     def start_many(self, requests: Sequence[StartRequest]) -> list[Execution]:
@@ -105,7 +105,7 @@ class DirectClient:
         """
         self._check_known({request.workflow_id for request in requests})
         started = self.store.start_many([self._new(request) for request in requests])
-        self._dispatcher.dispatch([_hint(execution) for execution, fresh in started if fresh])
+        self._dispatcher.dispatch([Hint.of(execution) for execution, fresh in started if fresh])
         return [execution for execution, _ in started]
 
     def get(self, execution_id: str) -> Execution:
@@ -148,7 +148,7 @@ class DirectClient:
             StepNotFound: it has no such step.
         """
         forked = self.store.fork(Fork(execution_id, str(uuid4()), from_step, payload))
-        self._dispatcher.dispatch([_hint(forked)])
+        self._dispatcher.dispatch([Hint.of(forked)])
         return forked
 
     def prune(self, older_than: float) -> int:
@@ -176,7 +176,7 @@ class DirectClient:
 
     def _send_soon(self, execution: Execution) -> None:
         """Send a hint, but don't hold up an event loop with it."""
-        send = partial(self._dispatcher.dispatch, [_hint(execution)])
+        send = partial(self._dispatcher.dispatch, [Hint.of(execution)])
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -217,13 +217,3 @@ class DirectClient:
 
 def _leave(execution: Execution) -> None:
     """The sweep sends its hint."""
-
-
-def _hint(execution: Execution) -> Hint:
-    return Hint(
-        execution.id,
-        execution.workflow_id,
-        execution.queue,
-        execution.priority,
-        celery_options=execution.celery_options,
-    )

@@ -12,7 +12,8 @@ from typing import Protocol
 from polos.engine.contact import Contact
 from polos.engine.signals import WorkerStopping
 from polos.errors import LeaseLost, StoreError
-from polos.model.records import Claimed, Renewal
+from polos.model.records import Claimed
+from polos.model.workers import Renewal
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.keeper")

@@ -6,7 +6,7 @@ import os
 from functools import cache, lru_cache
 from pathlib import Path
 
-from polos.model.records import Owner
+from polos.model.workers import Owner
 
 _PROC = Path("/proc")
 

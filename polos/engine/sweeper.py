@@ -16,8 +16,9 @@ from polos.engine.demand import Demand
 from polos.engine.owner import is_dead
 from polos.errors import StoreError
 from polos.model.ports import Dispatcher
-from polos.model.records import Hint, Reach, WorkerReport
+from polos.model.records import Hint
 from polos.model.settings import Settings
+from polos.model.workers import Reach, WorkerReport
 from polos.store.recovery import WORKER_LOST
 from polos.store.sql_store import SqlStore
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from polos.model.records import Micros, WorkerReport
+from polos.model.records import Micros
+from polos.model.workers import WorkerReport
 
 
 @dataclass(frozen=True, slots=True)

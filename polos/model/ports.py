@@ -12,13 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from polos.model.records import (
-    Execution,
-    Hint,
-    Kind,
-    Micros,
-    StepRequest,
-)
+from polos.model.records import Execution, Hint, Kind, Micros, StepRequest
 
 T = TypeVar("T")
 

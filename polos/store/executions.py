@@ -25,7 +25,6 @@ from sqlalchemy.exc import IntegrityError
 from polos.errors import ExecutionExists, StoreUnavailable
 from polos.model.records import (
     SECOND,
-    Bid,
     Claimed,
     Execution,
     ExecutionId,
@@ -34,6 +33,7 @@ from polos.model.records import (
     micros,
 )
 from polos.model.states import CLAIM, ENDED, Status, Transition
+from polos.model.workers import Bid
 from polos.store import tags
 from polos.store.clock import now_micros
 from polos.store.database import Database
@@ -55,6 +55,8 @@ _REOPENED: dict[str, Any] = {
     "failure": null(),
     "cancel_requested_at": null(),
     "cancel_descends": False,
+    # Of its old end nobody is to hear any more; who still tells it leaves this row alone.
+    "unannounced": False,
     "recoveries": 0,
     "wake_after": null(),
     "retried": table.c.retried + 1,

@@ -9,15 +9,7 @@ from sqlalchemy import BigInteger, Connection, Update, bindparam
 
 from polos.errors import LeaseLost
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked, TriedAgain
-from polos.model.records import (
-    SECOND,
-    Checkpoint,
-    Execution,
-    Failure,
-    Hint,
-    Kind,
-    micros,
-)
+from polos.model.records import SECOND, Checkpoint, Execution, Failure, Hint, Kind, micros
 from polos.model.states import COMPLETE, END_CANCELLED, FAIL, PARK, RELEASE, Status
 from polos.store import checkpoints, retrying, waits
 from polos.store.clock import now_micros

@@ -17,19 +17,12 @@ from sqlalchemy import (
     update,
 )
 
-from polos.model.records import (
-    ANYTHING,
-    SECOND,
-    Execution,
-    Hint,
-    Reach,
-    Renewal,
-    micros,
-)
-from polos.model.states import WAKE, Status
+from polos.model.records import SECOND, Execution, Hint, micros
+from polos.model.states import ENDED, WAKE, Status
+from polos.model.workers import ANYTHING, Reach, Renewal
 from polos.store.clock import now_micros
 from polos.store.database import Database
-from polos.store.executions import REDISPATCH_AFTER, change
+from polos.store.executions import REDISPATCH_AFTER, change, one_of
 from polos.store.rows import execution_of, hint_of
 from polos.store.schema import executions as table
 from polos.store.unindexed import of_project
@@ -162,7 +155,7 @@ _unserved = (
 )
 _announced = (
     update(table)
-    .where(table.c.id == bindparam("the_id"), table.c.unannounced)
+    .where(table.c.id == bindparam("the_id"), table.c.unannounced, one_of(ENDED))
     .values(unannounced=False, dispatch_at=None)
 )
 # A lease that this process must not judge by its expiry: a century.

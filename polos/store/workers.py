@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from polos.model.records import WorkerReport, micros
+from polos.model.records import micros
+from polos.model.workers import WorkerReport
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.schema import leaders, workers, workflows

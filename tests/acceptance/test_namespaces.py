@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from polos import ExecutionHandle, PolosClient
-from polos.model.records import Owner
+from polos.model.workers import Owner
 from tests.acceptance import zombie_flows
 from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Workers

@@ -10,8 +10,9 @@ import pytest
 
 from polos.engine.contact import Contact
 from polos.errors import ExecutionExists
-from polos.model.records import Claimed, ExecutionId, NewExecution, Owner
+from polos.model.records import Claimed, ExecutionId, NewExecution
 from polos.model.states import Status
+from polos.model.workers import Owner
 from polos.store.database import Database
 from polos.store.migrate import upgrade
 from polos.store.sql_store import SqlStore

@@ -23,10 +23,11 @@ from polos.engine.runner import Runner
 from polos.engine.sweeper import Sweeper
 from polos.errors import StoreUnavailable
 from polos.model.ports import StartRequest, TaskSending
-from polos.model.records import SECOND, Hint, WorkerReport
+from polos.model.records import SECOND, Hint
 from polos.model.retry import RetryPolicy
 from polos.model.settings import Settings
 from polos.model.states import Status
+from polos.model.workers import WorkerReport
 from polos.store.database import Database
 from polos.store.forking import Fork
 from polos.store.sql_store import SqlStore

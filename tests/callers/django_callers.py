@@ -22,7 +22,8 @@ from polos.definition.context import WorkflowContext
 from polos.definition.workflow import workflow
 from polos.errors import ConfigurationError, ExecutionExists, StepExecutionError
 from polos.model.ports import StartRequest
-from polos.model.records import Hint, Reach
+from polos.model.records import Hint
+from polos.model.workers import Reach
 from polos.store import tags
 from polos.store.migrate import upgrade
 from polos.store.sql_store import SqlStore

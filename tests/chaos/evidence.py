@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Engine, func, select, text
 
 from polos.codec import decode, decode_failure
-from polos.model.records import SECOND, Owner
+from polos.model.records import SECOND
+from polos.model.workers import Owner
 from polos.store.schema import checkpoints, executions, metadata, waits
 from tests.chaos import audit
 from tests.chaos.audit import Event

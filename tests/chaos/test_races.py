@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import Connection, Row, select
 
 from polos.model.outcome import Completed
-from polos.model.records import Kind, Owner, Wait
+from polos.model.records import Kind, Wait
+from polos.model.workers import Owner
 from polos.store import checkpoints, outcomes, waking
 from polos.store.database import Database
 from polos.store.executions import insert_execution

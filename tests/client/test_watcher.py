@@ -45,7 +45,8 @@ def test_two_hundred_waiters_share_their_queries(store: SqlStore) -> None:
     engine = store.database.engine
 
     def count(sql: str, _parameters: object) -> None:
-        if "status IN" in sql and sql.startswith("SELECT"):
+        # Not those by which MariaDB locks what it claims.
+        if "status IN" in sql and sql.startswith("SELECT") and "FOR UPDATE" not in sql:
             queries.append(sql)
 
     async def wait() -> list[str]:

@@ -27,7 +27,7 @@ async def double_after_wait(ctx: WorkflowContext, payload: dict[str, Any]) -> Do
     return Doubled(value=payload["n"] * 2)
 
 
-@workflow(id="fails")
+@workflow(id="parallel_fails")
 async def fails(ctx: WorkflowContext) -> None:
     raise ValueError("no good")
 

@@ -12,9 +12,10 @@ from polos.engine import sweeper
 from polos.engine.owner import process, this_process
 from polos.engine.sweeper import Sweeper
 from polos.model.listing import ExecutionQuery
-from polos.model.records import Failure, Hint, Owner, WorkerReport
+from polos.model.records import Failure, Hint
 from polos.model.settings import Settings
 from polos.model.states import Status
+from polos.model.workers import Owner, WorkerReport
 from polos.store.sql_store import SqlStore
 from tests.store.scenes import edit, new, put
 from tests.support.bulk import queue_many

@@ -18,10 +18,10 @@ from polos.model.records import (
     Kind,
     Micros,
     NewExecution,
-    Owner,
     Wait,
 )
 from polos.model.states import Status
+from polos.model.workers import Owner
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.rows import failure_bytes

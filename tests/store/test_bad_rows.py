@@ -7,8 +7,8 @@ from sqlalchemy import insert, text, update
 
 from polos.errors import CodecError
 from polos.model.outcome import Completed
-from polos.model.records import WorkerReport
 from polos.model.states import Status
+from polos.model.workers import WorkerReport
 from polos.store.database import Database
 from polos.store.schema import checkpoints, waits, workers
 from polos.store.sql_store import SqlStore

@@ -22,7 +22,8 @@ from polos.client.direct import DirectClient
 from polos.errors import ConfigurationError, ExecutionExists, SchemaError
 from polos.model.listing import ExecutionQuery
 from polos.model.ports import StartRequest
-from polos.model.records import Execution, Hint, Reach
+from polos.model.records import Execution, Hint
+from polos.model.workers import Reach
 from polos.store.database import Database
 from polos.store.joining import _fitting
 from polos.store.sql_store import SqlStore

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from polos.model.outcome import Completed
-from polos.model.records import Claimed, Kind, Renewal, Wait, micros
+from polos.model.records import Claimed, Kind, Wait, micros
 from polos.model.states import Status
+from polos.model.workers import Renewal
 from polos.store.outcomes import lock
 from polos.store.sql_store import SqlStore
 from tests.store.scenes import (

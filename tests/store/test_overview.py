@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import update
 
-from polos.model.records import WorkerReport, micros
+from polos.model.records import micros
 from polos.model.states import Status
+from polos.model.workers import WorkerReport
 from polos.store.overview import overview, projects_at_work, seen_workers
 from polos.store.schema import workers
 from polos.store.sql_store import SqlStore

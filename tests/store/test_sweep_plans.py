@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from polos.model.records import Reach
+from polos.model.workers import Reach
 from polos.store.sql_store import SqlStore
 from tests.store.scenes import rows_read_on_mariadb
 from tests.support.bulk import park_many

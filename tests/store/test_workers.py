@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import update
 
-from polos.model.records import WorkerReport, micros
+from polos.model.records import micros
+from polos.model.workers import WorkerReport
 from polos.store.schema import leaders, workers
 from polos.store.sql_store import SqlStore
 from tests.store.scenes import now

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from polos.cli.doctor.finding import Finding, error, ok, warning
 from polos.model.facts import ClockFacts, ConnectionFacts, FileFacts, PoolerFacts, ServerFacts
-from polos.model.records import WorkerReport
+from polos.model.workers import WorkerReport
 
 LEAST = {"postgresql": (12,), "mariadb": (10, 6), "mysql": (8, 0), "sqlite": (3, 35)}
 _NAMES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "mysql": "MySQL", "sqlite": "SQLite"}

@@ -21,8 +21,9 @@ from polos.model.facts import (
     SeenWorker,
     ServerFacts,
 )
-from polos.model.records import Micros, WorkerReport
+from polos.model.records import Micros
 from polos.model.settings import Settings
+from polos.model.workers import WorkerReport
 
 REDIS = BrokerFacts("redis://host", "redis", visibility=3600.0)
 RABBIT = BrokerFacts("amqp://host", "amqp", version="4.1.0")

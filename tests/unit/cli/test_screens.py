@@ -8,7 +8,8 @@ from polos.cli.doctor.finding import error, ok, warning
 from polos.cli.screens import findings, flows, listing, overview, progress
 from polos.cli.screens.glyphs import UNICODE
 from polos.model.facts import DueWork, Overview, SeenWorker
-from polos.model.records import Micros, WorkerReport, as_micros
+from polos.model.records import Micros, as_micros
+from polos.model.workers import WorkerReport
 from tests.unit.cli.scenes import NASTY, ORDER, START, at, made, step, text_of
 
 NARROW_LIST = """\

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from polos.engine.owner import is_dead, is_stopped, process, this_process
-from polos.model.records import Owner
+from polos.model.workers import Owner
 
 SLEEP = "print('ready', flush=True); import time; time.sleep(60)"
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polos.model.records import Owner, as_datetime, as_micros, micros
+from polos.model.records import as_datetime, as_micros, micros
+from polos.model.workers import Owner
 
 PARIS = dt.timezone(dt.timedelta(hours=2))
 
