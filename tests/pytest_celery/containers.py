@@ -110,7 +110,11 @@ def suite_worker_image(docker_client: docker.DockerClient, suite_context: str) -
     base = image("BASE", f"python:{_PYTHON}-slim")
     try:
         return docker_client.images.build(
-            path=suite_context, tag="polos/suite:test", rm=True, buildargs={"BASE": base}
+            path=suite_context,
+            tag="polos/suite:test",
+            rm=True,
+            forcerm=True,
+            buildargs={"BASE": base},
         )[0]
     except docker.errors.BuildError as error:
         pytest.fail("".join(line.get("stream", "") for line in error.build_log) + str(error))
