@@ -1,4 +1,7 @@
-"""Cancelling goes down to children, one transaction a level, and never up."""
+"""Cancelling goes down to children and never up.
+
+The children of one execution that have not begun are cancelled together; each other one by itself.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,39 @@ from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import change
 from polos.store.outcomes import cancelled, end_outside
-from polos.store.rows import execution_of
+from polos.store.rows import execution_of, hint_of
 from polos.store.schema import executions as table
 from polos.store.unindexed import of_project
-from polos.store.waking import lock, wake
+from polos.store.waking import lock, tell_of_many, wake
 
 log = logging.getLogger("polos.store")
+
+# So many children are locked in one transaction.
+_MOST_AT_ONCE = 500
 
 _cancel_unclaimed = (
     change(CANCEL, cancel_descends=True, cancel_requested_at=now_micros())
     .where(table.c.claims == 0)
     .returning(table.c.id)
+)
+_cancel_some = (
+    change(
+        CANCEL,
+        which=table.c.id.in_(bindparam("ids", expanding=True)),
+        cancel_requested_at=now_micros(),
+    )
+    .where(table.c.claims == 0)
+    .returning(
+        table.c.id,
+        table.c.workflow_id,
+        table.c.queue,
+        table.c.priority,
+        table.c.celery_options,
+        table.c.created_at,
+        table.c.known_to_celery,
+        table.c.parent_step_key,
+        table.c.parent_waits,
+    )
 )
 _revoke = change(
     REVOKE,
@@ -48,7 +73,7 @@ _find = select(table).where(
     table.c.id == bindparam("the_id"), table.c.project_id == bindparam("project")
 )
 _children = table.alias("children")
-_open_children = select(_children.c.id).where(
+_open_children = select(_children.c.id, _children.c.claims).where(
     _children.c.parent_execution_id == bindparam("the_id"),
     _children.c.status.not_in(sorted(ENDED)),
     _children.c.cancel_requested_at.is_(None),
@@ -109,7 +134,15 @@ def expire_unstarted(database: Database, project_id: str, most: int) -> tuple[Hi
 def descend(database: Database, project_id: str, execution_id: str) -> tuple[Hint, ...]:
     """Cancel the open children of a cancelled execution, theirs, and so on."""
     hints: tuple[Hint, ...] = ()
-    for row in database.run(_open_children, {"the_id": execution_id}):
+    open_ = database.run(_open_children, {"the_id": execution_id})
+    new = [row.id for row in open_ if row.claims == 0]
+    for start in range(0, len(new), _MOST_AT_ONCE):
+        some = new[start : start + _MOST_AT_ONCE]
+        hints += database.transaction(partial(_cancel_new, parent_id=execution_id, ids=some))
+    if new:
+        # One of them may have begun meanwhile.
+        open_ = database.run(_open_children, {"the_id": execution_id})
+    for row in open_:
         hints += cancel(database, project_id, row.id)[1]
     database.run(_descended, {"the_id": execution_id})
     return hints
@@ -152,6 +185,21 @@ def tell(connection: Connection, execution_id: str) -> tuple[bool, tuple[Hint, .
         connection.execute(_request, {"the_id": execution_id})
         return True, wake(connection, locked, "cancelled")
     return True, ()
+
+
+def _cancel_new(connection: Connection, parent_id: str, ids: list[str]) -> tuple[Hint, ...]:
+    """Cancel those children that have not begun, and so have no waits and no children."""
+    parent = lock(connection, parent_id)
+    ended = connection.execute(_cancel_some, {"ids": ids}).all()
+    hints = tuple(hint_of(row, "ended") for row in ended if row.known_to_celery)
+    if parent is None or Status(parent.status).ended:
+        return hints
+    awaited = [
+        (row, Checkpoint("", Kind.CHILD, failure=cancelled(row.id)))
+        for row in ended
+        if row.parent_waits
+    ]
+    return hints + tell_of_many(connection, parent, awaited)
 
 
 def _expire_one(connection: Connection, execution: Execution) -> tuple[Hint, ...]:

@@ -215,8 +215,17 @@ def write_outside(connection: Connection, execution_id: str, row: Checkpoint) ->
 
     The caller has locked the execution's row.
     """
-    values = checkpoint_values(row) | {"execution_id": execution_id, "created_at": now_micros()}
-    connection.execute(insert_missing(connection.dialect.name, checkpoints).values(values))
+    write_many_outside(connection, execution_id, [row])
+
+
+def write_many_outside(
+    connection: Connection, execution_id: str, rows: Sequence[Checkpoint]
+) -> None:
+    """The same for several."""
+    if rows:
+        insertion = insert_missing(connection.dialect.name, checkpoints)
+        values = [checkpoint_values(row) | {"execution_id": execution_id} for row in rows]
+        connection.execute(insertion.values(created_at=now_micros()), values)
 
 
 def load(database: Database, execution_id: str) -> tuple[Checkpoint, ...]:

@@ -35,6 +35,14 @@ _take = (
     )
     .returning(waits.c.step_key)
 )
+_take_some = (
+    delete(waits)
+    .where(
+        waits.c.execution_id == bindparam("the_id"),
+        waits.c.target_id.in_(bindparam("targets", expanding=True)),
+    )
+    .returning(waits.c.step_key)
+)
 # What somebody else ends. In the text: such a list costs less than parameters.
 from_outside = waits.c.kind.in_([literal_column(f"'{it}'") for it in (Kind.CHILD, Kind.TASK)])
 _other = (
@@ -59,6 +67,14 @@ def take(connection: Connection, execution_id: str, step_key: str, target_id: st
     """Delete the wait of one key, if it is for that child; whether it was there."""
     named = {"the_id": execution_id, "key": step_key, "target": target_id}
     return bool(connection.execute(_take, named).all())
+
+
+def take_some(
+    connection: Connection, execution_id: str, target_ids: Sequence[str]
+) -> frozenset[str]:
+    """Delete the waits for some children; the keys of those that were there."""
+    named = {"the_id": execution_id, "targets": list(target_ids)}
+    return frozenset(row.step_key for row in connection.execute(_take_some, named))
 
 
 def has_others(connection: Connection, execution_id: str, but: Sequence[str] = ()) -> bool:

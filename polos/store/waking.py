@@ -10,6 +10,7 @@ the last child wakes it at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import cache
@@ -88,6 +89,7 @@ def _told(effect: _Effect, parent: ColumnElement[bool]) -> Update:
 _this = table.c.id == bindparam("the_id")
 _EFFECTS = {effect: Prebuilt(_told(effect, _this)) for effect in _Effect}
 _wake_counted = Prebuilt(change(WAKE))
+_count_many = update(table).where(_this).values(wakeups=table.c.wakeups + bindparam("more"))
 
 
 def lock(connection: Connection | Transaction, execution_id: str) -> Any:
@@ -112,6 +114,31 @@ def tell_parent(
     if waits.take(connection, parent.id, row.step_key, child.id):
         checkpoints.write_outside(connection, parent.id, row)
     return _tell(connection, parent, f"child {row.step_key!r} ended")
+
+
+def tell_of_many(
+    connection: Connection, parent: Any, ended: Sequence[tuple[Any, Checkpoint]]
+) -> tuple[Hint, ...]:
+    """The same for children that end together, each given with its end."""
+    hints: tuple[Hint, ...] = ()
+    if parent.status == Status.WAITING.value:
+        # Each of them may be what wakes it.
+        for child, ending in ended:
+            hints += tell_parent(connection, lock(connection, parent.id), child, ending)
+        return hints
+    if not ended:
+        return ()
+    taken = waits.take_some(connection, parent.id, [child.id for child, _ in ended])
+    # Each has a turn of its own: a replay takes them in one order.
+    rows = [
+        replace(_completion(parent, child, ending), turn=parent.wakeups + turn)
+        for turn, (child, ending) in enumerate(ended, start=1)
+    ]
+    checkpoints.write_many_outside(
+        connection, parent.id, [row for row in rows if row.step_key in taken]
+    )
+    connection.execute(_count_many, {"the_id": parent.id, "more": len(rows)})
+    return ()
 
 
 def wake_for(

@@ -227,6 +227,7 @@ def test_a_child_started_during_a_descent_is_not_forgotten(
     """Between the look for children and the note that all were found."""
     parent = running(store, "parent")
     start_below(store, parent, "early")
+    claim(store, "early")
     whole = cancelling.cancel
 
     def slowly(database, project_id, execution_id):
