@@ -18,6 +18,7 @@ from uuid import NAMESPACE_OID, uuid5
 from polos.codec import failure_of
 from polos.engine.attempt import Attempt, value_of
 from polos.engine.branches import AT_ONCE
+from polos.engine.signals import is_own_exit
 from polos.errors import StepMismatch
 from polos.model.ports import TaskRequest, TaskSender, TaskSending
 from polos.model.records import Checkpoint, Execution, Failure, Kind, Micros, Wait, micros
@@ -161,7 +162,8 @@ class TaskWaits:
         self._store([out for out in outs if not out.stored])
         self._mark([out for out in outs if out.wait.attempts])
         self._attempt.working += 1
-        self._branches.call_soon(partial(self._send, outs))
+        sending = self._branches.call_soon(partial(self._send, outs))
+        sending.add_done_callback(self._check_sending)
 
     def _store(self, outs: Sequence[_Out]) -> None:
         if not outs:
@@ -180,12 +182,20 @@ class TaskWaits:
         for out in sent:
             self._schedule(out, out.due)
 
+    def _check_sending(self, sending: asyncio.Future[Any]) -> None:
+        """No branch awaits it: without an abort nobody would hear of its error."""
+        error = None if sending.cancelled() else sending.result()[1]
+        if error is not None:
+            self._attempt.abort(error)
+
     def _is_sent(self, out: _Out) -> bool:
         execution, key = self._journal.execution, out.request.key
         target = out.wait.target_id or ""
         try:
             taken = self._sender.send(TaskSending(execution.id, key, target, out.request.signature))
-        except Exception as error:  # what the user's task, or Celery on its behalf, may raise
+        except BaseException as error:  # what the user's task, or Celery on its behalf, may raise
+            if not isinstance(error, Exception) and not is_own_exit(error):
+                raise
             self._fail(out, failure_of(error, key, 1))
             return False
         if not taken:

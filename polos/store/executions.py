@@ -55,6 +55,8 @@ _REOPENED: dict[str, Any] = {
     "failure": null(),
     "cancel_requested_at": null(),
     "cancel_descends": False,
+    # Of its old end nobody is to hear any more; who still tells it leaves this row alone.
+    "unannounced": False,
     "recoveries": 0,
     "wake_after": null(),
     "retried": table.c.retried + 1,

@@ -64,19 +64,25 @@ _last_success = (
     .order_by(*(column.desc() for column in _place))
     .limit(1)
 )
-_forget_from = delete(checkpoints_table).where(
-    _of_it,
-    _failed,
-    or_(
-        checkpoints_table.c.turn > bindparam("turn"),
-        and_(
-            checkpoints_table.c.turn == bindparam("turn"),
-            checkpoints_table.c.position >= bindparam("position"),
+_forget_from = (
+    delete(checkpoints_table)
+    .where(
+        _of_it,
+        _failed,
+        or_(
+            checkpoints_table.c.turn > bindparam("turn"),
+            and_(
+                checkpoints_table.c.turn == bindparam("turn"),
+                checkpoints_table.c.position >= bindparam("position"),
+            ),
         ),
-    ),
+    )
+    .returning(checkpoints_table.c.step_key)
 )
-_forget_since = delete(checkpoints_table).where(
-    _of_it, _failed, checkpoints_table.c.created_at >= bindparam("since")
+_forget_since = (
+    delete(checkpoints_table)
+    .where(_of_it, _failed, checkpoints_table.c.created_at >= bindparam("since"))
+    .returning(checkpoints_table.c.step_key)
 )
 
 _left_children = (
@@ -169,18 +175,26 @@ def _forget(connection: Connection, failed: Execution) -> None:
     named: dict[str, Any] = {"the_id": failed.id}
     if failed.cancel_requested_at is not None:
         # Its time was over: what failed since then was cancelled with it.
-        connection.execute(_forget_since, named | {"since": failed.cancel_requested_at})
-        return
+        since = named | {"since": failed.cancel_requested_at}
+        forgotten = connection.execute(_forget_since, since).all()
+    else:
+        forgotten = connection.execute(_forget_from, _first_place(connection, failed)).all()
+    # Else a step would begin with the attempts that its last back-off has counted.
+    waits.forget(connection, failed.id, [row.step_key for row in forgotten])
+
+
+def _first_place(connection: Connection, failed: Execution) -> dict[str, Any]:
+    """From where on its errors ended an execution."""
+    named: dict[str, Any] = {"the_id": failed.id}
     failure = failed.failure
     key = "" if failure is None else failure.step_key or failure.cause
     place = connection.execute(_place_of_key, named | {"key": key}).one_or_none()
-    if place is None:
-        # What no success followed, the code has not gone on from.
-        last = connection.execute(_last_success, named).one_or_none()
-        turn, position = (0, 0) if last is None else (last.turn, last.position + 1)
-    else:
-        turn, position = place
-    connection.execute(_forget_from, named | {"turn": turn, "position": position})
+    if place is not None:
+        return named | {"turn": place.turn, "position": place.position}
+    # What no success followed, the code has not gone on from.
+    last = connection.execute(_last_success, named).one_or_none()
+    turn, position = (0, 0) if last is None else (last.turn, last.position + 1)
+    return named | {"turn": turn, "position": position}
 
 
 def _take_children(connection: Connection, parent: Any, pause: Pause | None) -> tuple[Hint, ...]:
@@ -208,10 +222,15 @@ def _take_children(connection: Connection, parent: Any, pause: Pause | None) -> 
 def _retry_child(connection: Connection, child: Execution, pause: Pause | None) -> tuple[Hint, ...]:
     named: dict[str, Any] = {"the_id": child.id}
     if pause is None:
-        row = connection.execute(_retry, named).one()
+        row = connection.execute(_retry, named).one_or_none()
+    else:
+        row = connection.execute(_retry_later, named | pause.parameters()).one_or_none()
+    if row is None:
+        # Somebody has retried it meanwhile. It can't have ended since: that locks its parent.
+        return ()
+    if pause is None:
         hint = hint_of(row, "retried with its parent")
     else:
-        row = connection.execute(_retry_later, named | pause.parameters()).one()
         countdown = max(0, pause.until - row.now) / SECOND
         hint = hint_of(row, "tried again with its parent", countdown, pause.until)
     _forget(connection, child)

@@ -18,11 +18,11 @@ from sqlalchemy import (
 )
 
 from polos.model.records import SECOND, Execution, Hint, micros
-from polos.model.states import WAKE, Status
+from polos.model.states import ENDED, WAKE, Status
 from polos.model.workers import ANYTHING, Reach, Renewal
 from polos.store.clock import now_micros
 from polos.store.database import Database
-from polos.store.executions import REDISPATCH_AFTER, change
+from polos.store.executions import REDISPATCH_AFTER, change, one_of
 from polos.store.rows import execution_of, hint_of
 from polos.store.schema import executions as table
 from polos.store.unindexed import of_project
@@ -155,7 +155,7 @@ _unserved = (
 )
 _announced = (
     update(table)
-    .where(table.c.id == bindparam("the_id"), table.c.unannounced)
+    .where(table.c.id == bindparam("the_id"), table.c.unannounced, one_of(ENDED))
     .values(unannounced=False, dispatch_at=None)
 )
 # A lease that this process must not judge by its expiry: a century.

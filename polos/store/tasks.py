@@ -28,13 +28,15 @@ _take = (
     )
     .returning(waits.c.started_at)
 )
-_of_task = update(waits).where(
-    waits.c.execution_id == bindparam("the_id"),
-    waits.c.step_key == bindparam("key"),
-    waits.c.target_id == bindparam("target"),
-    checkpoints.holds_lease.exists(),
+_sent = (
+    update(waits)
+    .where(
+        waits.c.execution_id == bindparam("the_id"),
+        waits.c.step_key == bindparam("key"),
+        waits.c.target_id == bindparam("target"),
+    )
+    .values(attempts=bindparam("times"), due_at=bindparam("due"))
 )
-_sent = _of_task.values(attempts=bindparam("times"), due_at=bindparam("due"))
 
 
 def complete(
@@ -73,7 +75,6 @@ def sent(database: Database, execution_id: str, token: str, pending: Sequence[Wa
     rows: list[dict[str, Any]] = [
         {
             "the_id": execution_id,
-            "the_token": token,
             "key": wait.step_key,
             "target": wait.target_id,
             "times": wait.attempts,
@@ -83,7 +84,10 @@ def sent(database: Database, execution_id: str, token: str, pending: Sequence[Wa
     ]
 
     def work(connection: Connection) -> None:
-        connection.execute(_sent, rows)
+        held = {"the_id": execution_id, "the_token": token}
+        # By itself: MySQL takes no list of values for a statement that reads another table.
+        if rows and connection.execute(checkpoints.fence, held).first() is not None:
+            connection.execute(_sent, rows)
 
     database.transaction(work)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import uuid4
@@ -133,6 +134,16 @@ class Engine:
         )
 
 
+class Effects(Counter[str]):
+    """Counts what was done, and fails so many times."""
+
+    def do(self, key: str, fails: int = 0) -> str:
+        self[key] += 1
+        if self[key] <= fails:
+            raise ConnectionError(f"{key} is away")
+        return f"{key} {self[key]}"
+
+
 def is_parked(hop: Hop) -> bool:
     return isinstance(hop.outcome, Parked)
 
@@ -150,3 +161,9 @@ def engine(sqlite_url: str) -> Iterator[Engine]:
     yield made
     made.keeper.stop()
     made.store.close()
+
+
+@pytest.fixture
+def done() -> Effects:
+    """What steps did."""
+    return Effects()

@@ -388,3 +388,27 @@ def test_its_id_is_that_of_the_step_but_for_a_retry_of_the_whole(engine: Engine)
     ids = [tasks.task_id(execution, "a"), tasks.task_id(execution, "b"), tasks.task_id(again, "a")]
     assert len(set(ids)) == 3
     assert tasks.task_id(execution, "a") == ids[0]
+
+
+def test_an_error_after_sending_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would park with tasks that nobody knows to be sent, and send them at each wake."""
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the store can't")
+
+    monkeypatch.setattr(engine.store, "sent", refuse)
+    ended = engine.finish(engine.start(grouped))
+    assert ended.failure is not None
+    assert (ended.status, ended.failure.reason) == (Status.FAILED, "the store can't")
+
+
+def test_a_task_that_exits_where_it_is_sent_fails_the_step(engine: Engine) -> None:
+    """An eager one runs there."""
+
+    def leave(sending: TaskSending) -> None:
+        raise SystemExit(3)
+
+    engine.sender.on_send = leave
+    ended = engine.finish(engine.start(one))
+    assert ended.failure is not None
+    assert (ended.failure.error_type, ended.failure.step_key) == ("SystemExit", "charge")

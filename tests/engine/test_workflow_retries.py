@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections import Counter
 from typing import Any
 
 import pytest
 
-from polos.codec import decode_history
 from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.workflow import workflow
 from polos.engine import ending
@@ -19,23 +16,8 @@ from polos.model.outcome import Failed, TriedAgain
 from polos.model.retry import RetryPolicy
 from polos.model.states import Status
 from polos.store.forking import Fork
-from tests.engine.conftest import Engine
+from tests.engine.conftest import Effects, Engine
 from tests.store.scenes import edit
-
-
-class Effects(Counter[str]):
-    """Counts what was done, and fails so many times."""
-
-    def do(self, key: str, fails: int = 0) -> str:
-        self[key] += 1
-        if self[key] <= fails:
-            raise ConnectionError(f"{key} is away")
-        return f"{key} {self[key]}"
-
-
-@pytest.fixture
-def done() -> Effects:
-    return Effects()
 
 
 @pytest.fixture(autouse=True)
@@ -328,41 +310,3 @@ def test_a_fork_before_a_child_starts_one_of_its_own(engine: Engine, done: Effec
     assert engine.result("after") == ["first 1", "kid 1", "last 2"]
     engine.store.fork(Fork(id_, "before", "kid"))
     assert engine.result("before") == ["first 1", "kid 2", "last 3"]
-
-
-# -- the attempts of a step --------------------------------------------------------------
-
-
-@pytest.mark.parametrize("delay", [0.01, 0.6], ids=["in place", "parked"])
-def test_the_attempts_that_failed_are_kept(engine: Engine, done: Effects, delay: float) -> None:
-    @workflow(id="attempts")
-    async def attempts(ctx: WorkflowContext) -> None:
-        await ctx.step.run("works", done.do, "works", 2, base_delay=delay, max_delay=delay)
-        await ctx.step.run(
-            "fails", done.do, "fails", 9, max_retries=1, base_delay=delay, max_delay=delay
-        )
-
-    before = engine.store.now()
-    id_ = engine.start(attempts)
-    assert engine.finish(id_).status is Status.FAILED
-    works, fails = (engine.checkpoints(id_)[key] for key in ("works", "fails"))
-    tried = decode_history(works.history)
-    assert [(it.error_type, it.reason) for it in tried] == [
-        ("ConnectionError", "works is away")
-    ] * 2
-    assert before <= tried[0].at < tried[1].at <= engine.store.now()
-    assert (works.attempts, fails.attempts) == (3, 2)
-    assert len(decode_history(fails.history)) == 1
-    assert fails.failure is not None
-
-
-def test_of_many_attempts_the_last_twenty_are_kept(engine: Engine, done: Effects) -> None:
-    @workflow(id="stubborn")
-    async def stubborn(ctx: WorkflowContext) -> None:
-        await ctx.step.run("x", done.do, "x", 25, max_retries=30, base_delay=0)
-
-    id_ = engine.start(stubborn)
-    started = time.monotonic()
-    engine.result(id_)
-    assert len(decode_history(engine.checkpoints(id_)["x"].history)) == 20
-    assert time.monotonic() - started < 60

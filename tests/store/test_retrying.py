@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from polos.errors import ExecutionNotFound, IllegalTransition, LeaseLost
 from polos.model.outcome import Cancelled, Completed, Failed, TriedAgain
-from polos.model.records import Checkpoint, Claimed, Failure, Kind, Micros
+from polos.model.records import Checkpoint, Claimed, Failure, Kind, Micros, Wait
 from polos.model.states import Status
 from polos.store.database import Database
 from polos.store.schema import checkpoints
@@ -301,6 +301,15 @@ def test_it_waits_for_a_while_and_keeps_what_it_waits_for(store: SqlStore) -> No
     assert keys(store, "one") == ["a"]
     assert [wait.step_key for wait in store.load("one")[1]] == ["t"]
     assert store.claim("one", "flow", OTHER, 60) is None
+
+
+def test_the_step_that_failed_begins_anew_and_one_beside_it_goes_on(store: SqlStore) -> None:
+    claimed = running(store)
+    beside = Wait("beside", Kind.STEP, Micros(9), None, 1)
+    tried = Wait("b", Kind.STEP, Micros(9), None, 2)
+    store.checkpoint("one", claimed.token, [failed("b")], [tried, beside])
+    again(store, claimed, of_step("b"))
+    assert store.load("one") == ((), (beside,))
 
 
 def test_its_failed_child_waits_as_long(store: SqlStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -182,3 +183,15 @@ def test_what_has_ended_is_not_noted_as_sent(store: SqlStore) -> None:
     store.sent("one", claimed.token, [Wait("charge", Kind.TASK, None, "task", 1)])
     assert store.load("one")[1] == ()
     assert keys(store, "one") == ["charge"]
+
+
+def test_that_several_were_sent_is_noted_at_once(store: SqlStore) -> None:
+    tasks = [Wait(f"all[{n}]", Kind.TASK, target_id=f"id-{n}") for n in range(3)]
+    claimed = waiting(store, "one", *tasks)
+    complete(store, step_key="all[1]", task_id="id-1")
+    due = Micros(now(store.database) + 1)
+    store.sent("one", claimed.token, [replace(it, attempts=1, due_at=due) for it in tasks])
+    noted = {it.step_key: (it.attempts, it.due_at) for it in store.load("one")[1]}
+    assert noted == {"all[0]": (1, due), "all[2]": (1, due)}
+    store.sent("one", "another", [replace(it, attempts=2) for it in tasks])
+    assert {it.attempts for it in store.load("one")[1]} == {1}

@@ -1,0 +1,67 @@
+"""The attempts of a step: which are kept, and that a retry of the whole begins them anew."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from polos.codec import decode_history
+from polos.definition.context import WorkflowContext
+from polos.definition.workflow import workflow
+from polos.engine import ending
+from polos.model.retry import RetryPolicy
+from polos.model.states import Status
+from tests.engine.conftest import Effects, Engine
+
+
+@pytest.mark.parametrize("delay", [0.01, 0.6], ids=["in place", "parked"])
+@pytest.mark.parametrize("kind", ["run", "transaction"])
+def test_the_step_that_failed_has_all_its_attempts_again(
+    engine: Engine, done: Effects, monkeypatch: pytest.MonkeyPatch, kind: str, delay: float
+) -> None:
+    monkeypatch.setattr(ending, "PAUSES", RetryPolicy(base_delay=0.1, max_delay=0.1))
+
+    @workflow(id="anew", retries=1)
+    async def anew(ctx: WorkflowContext) -> str:
+        call = getattr(ctx.step, kind)
+        policy = {"max_retries": 2, "base_delay": delay, "max_delay": delay}
+        work = (lambda: done.do("s", 5)) if kind == "run" else (lambda _: done.do("s", 5))
+        return await call("s", work, **policy)
+
+    assert engine.run(anew) == "s 6"
+
+
+@pytest.mark.parametrize("delay", [0.01, 0.6], ids=["in place", "parked"])
+def test_the_attempts_that_failed_are_kept(engine: Engine, done: Effects, delay: float) -> None:
+    @workflow(id="attempts")
+    async def attempts(ctx: WorkflowContext) -> None:
+        await ctx.step.run("works", done.do, "works", 2, base_delay=delay, max_delay=delay)
+        await ctx.step.run(
+            "fails", done.do, "fails", 9, max_retries=1, base_delay=delay, max_delay=delay
+        )
+
+    before = engine.store.now()
+    id_ = engine.start(attempts)
+    assert engine.finish(id_).status is Status.FAILED
+    works, fails = (engine.checkpoints(id_)[key] for key in ("works", "fails"))
+    tried = decode_history(works.history)
+    assert [(it.error_type, it.reason) for it in tried] == [
+        ("ConnectionError", "works is away")
+    ] * 2
+    assert before <= tried[0].at < tried[1].at <= engine.store.now()
+    assert (works.attempts, fails.attempts) == (3, 2)
+    assert len(decode_history(fails.history)) == 1
+    assert fails.failure is not None
+
+
+def test_of_many_attempts_the_last_twenty_are_kept(engine: Engine, done: Effects) -> None:
+    @workflow(id="stubborn")
+    async def stubborn(ctx: WorkflowContext) -> None:
+        await ctx.step.run("x", done.do, "x", 25, max_retries=30, base_delay=0)
+
+    id_ = engine.start(stubborn)
+    started = time.monotonic()
+    engine.result(id_)
+    assert len(decode_history(engine.checkpoints(id_)["x"].history)) == 20
+    assert time.monotonic() - started < 60
