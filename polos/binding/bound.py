@@ -23,7 +23,7 @@ from polos.binding.names import HINT_HEADER, REVOKED_HEADER, task_name
 from polos.binding.shared_flag import SharedFlag
 from polos.binding.starts import Starts
 from polos.binding.step_ends import StepEnds
-from polos.binding.sweep_thread import SweepThread
+from polos.binding.sweep_thread import Change, SweepThread
 from polos.binding.task_sender import CeleryTaskSender
 from polos.client.direct import DirectClient
 from polos.definition.registry import Registry, registry
@@ -34,7 +34,7 @@ from polos.engine.eager import EagerSession
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
 from polos.engine.runner import Runner
-from polos.errors import ConfigurationError, StoreError, StoreUnavailable
+from polos.errors import ConfigurationError, StoreUnavailable
 from polos.model.ports import Dispatcher
 from polos.model.records import Failure, Hint
 from polos.model.settings import Settings
@@ -237,20 +237,19 @@ class Bound:
         self.eager.dispatch(self.store.cancel(execution_id)[1])
 
     def cancel_soon(self, execution_id: str) -> None:
-        """The same, by the sweep, where this thread must not wait for the database."""
+        """The same, where this thread must not wait for the database."""
+        what = f"cancel execution {execution_id}"
+        self.change_soon(what, lambda store: store.cancel(execution_id)[1])
+
+    def change_soon(self, what: str, change: Change) -> None:
+        """Have the sweep make a change in the store, before it looks for what died."""
         if self.sweep_thread is not None:
-            what = f"cancel execution {execution_id}"
-            self.sweep_thread.change_soon(what, lambda store: store.cancel(execution_id)[1])
+            self.sweep_thread.change_soon(what, change)
 
     def terminated(self, execution_id: str) -> None:
         """End an execution whose process is going to be killed because its task was revoked."""
-        try:
-            self.dispatcher.dispatch(self.store.revoke(execution_id))
-        except StoreError as error:
-            log.warning("%s; execution %s is ended when it is back", error, execution_id)
-            if self.sweep_thread is not None:
-                what = f"end execution {execution_id} as revoked"
-                self.sweep_thread.change_soon(what, lambda store: store.revoke(execution_id))
+        what = f"end execution {execution_id} as revoked"
+        self.change_soon(what, lambda store: store.revoke(execution_id))
 
     def held(self) -> list[str]:
         """The ids of the executions that run in this process."""
@@ -287,9 +286,8 @@ class Bound:
         """Fail the execution whose process Celery is about to kill."""
         reason = f"it ran longer than its task's hard time limit of {seconds:g} s"
         failure = Failure(reason, "TimeLimitExceeded")
-        if self.sweep_thread is not None:
-            what = f"fail execution {execution_id}: {reason}"
-            self.sweep_thread.change_soon(what, lambda store: store.give_up(execution_id, failure))
+        what = f"fail execution {execution_id}: {reason}"
+        self.change_soon(what, lambda store: store.give_up(execution_id, failure))
 
     def close(self) -> None:
         """Let go of the app, and close the store."""
