@@ -145,6 +145,8 @@ class CeleryDispatcher:
             if later is None:
                 return  # the sweep sends it when it is due
             route = later
+        options = _options(hint)
+        headers = options.pop("headers", None) or {}
         message = app.amqp.create_task_message(
             hint.execution_id,
             name,
@@ -154,7 +156,7 @@ class CeleryDispatcher:
             argsrepr=f"({hint.reason})",
             kwargsrepr="{}",
             create_sent_event=app.conf.task_send_sent_event,
-            **{"ignore_result": None, **_options(hint)},
+            **{"ignore_result": None, **options},
         )
         with (
             self._pool().acquire(block=True) as producer,
@@ -164,11 +166,7 @@ class CeleryDispatcher:
                 producer,
                 name,
                 message,
-                headers={
-                    HINT_HEADER: True,
-                    AHEAD_HEADER: hint.countdown,
-                    DUE_HEADER: hint.due_at,
-                },
+                headers=headers | _headers(hint),
                 retry=True,
                 retry_policy=_ONE_RETRY,
                 **route,
@@ -197,6 +195,10 @@ class CeleryDispatcher:
                 pool = ConnectionPool(connection, limit=self._app.conf.broker_pool_limit or 10)
                 self._producers = ProducerPool(pool, limit=pool.limit)
         return self._producers
+
+
+def _headers(hint: Hint) -> dict[str, Any]:
+    return {HINT_HEADER: True, AHEAD_HEADER: hint.countdown, DUE_HEADER: hint.due_at}
 
 
 def _options(hint: Hint) -> dict[str, Any]:
