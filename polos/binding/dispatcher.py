@@ -61,7 +61,7 @@ class CeleryDispatcher:
 
     def dispatch(self, hints: Sequence[Hint]) -> int:
         """Publish hints; how many the broker took. The sweep sends the others again."""
-        return in_greenlet(lambda: self._dispatch(hints))
+        return in_greenlet(lambda: self._dispatch(hints)) if hints else 0
 
     def _dispatch(self, hints: Sequence[Hint]) -> int:
         quick: list[Hint] = []
