@@ -134,13 +134,14 @@ class Bound:
     @property
     def keeper(self) -> Keeper:
         """Who keeps the leases of this process."""
-        if self._keeper is None:
-            self._keeper = Keeper(
-                self.store,
-                self.settings.lease_seconds,
-                spawn=start_native_thread,
-                contact=self._contact,
-            )
+        with self._lock:
+            if self._keeper is None:
+                self._keeper = Keeper(
+                    self.store,
+                    self.settings.lease_seconds,
+                    spawn=start_native_thread,
+                    contact=self._contact,
+                )
         return self._keeper
 
     @property
@@ -297,6 +298,7 @@ class Bound:
             self._keeper.stop()
         if self._client is not None:
             self._client.close()
+        self.dispatcher.close()
 
     def _undelivered(self, execution_ids: Sequence[str]) -> None:
         try:

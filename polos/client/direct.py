@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -47,6 +49,8 @@ class DirectClient:
         self._deployment_id = deployment_id
         self._store: SqlStore | None = None
         self._watcher: Watcher | None = None
+        # By process: one that is forked while the store is opened must not wait for its parent.
+        self._locks: dict[int, threading.RLock] = {}
 
     @property
     def project_id(self) -> str:
@@ -57,7 +61,9 @@ class DirectClient:
     def store(self) -> SqlStore:
         """The store, opened at its first use."""
         if self._store is None:
-            self._store = self._open_store()
+            with self._lock():
+                if self._store is None:
+                    self._store = self._open_store()
         return self._store
 
     @property
@@ -69,7 +75,9 @@ class DirectClient:
     def watcher(self) -> Watcher:
         """Who waits for ends."""
         if self._watcher is None:
-            self._watcher = Watcher(self.store)
+            with self._lock():
+                if self._watcher is None:
+                    self._watcher = Watcher(self.store)
         return self._watcher
 
     def start(self, request: StartRequest) -> Execution:
@@ -173,6 +181,9 @@ class DirectClient:
             self._watcher.close()
         if self._store is not None:
             self._store.close()
+
+    def _lock(self) -> threading.RLock:
+        return self._locks.setdefault(os.getpid(), threading.RLock())
 
     def _send_soon(self, execution: Execution) -> None:
         """Send a hint, but don't hold up an event loop with it."""

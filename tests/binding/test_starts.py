@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from celery import Celery, chain
+from celery import Celery, chain, current_task
 from celery.app.trace import build_tracer
 
 from polos import Polos, workflow
@@ -148,3 +148,42 @@ def test_a_payload_that_does_not_fit_fails_a_plain_message(canvas: Canvas) -> No
     result = canvas.app.AsyncResult(sent.id)
     assert result.state == "FAILURE"
     assert "one payload" in str(result.result)
+
+
+@pytest.mark.parametrize("by", ["apply_async", "a plain message"])
+def test_headers_go_with_each_message(canvas: Canvas, by: str) -> None:
+    seen: list[Any] = []
+    with registry.scoped():
+
+        @workflow(id="canvas-waits")
+        async def waits(ctx: Any, payload: dict) -> None:
+            seen.append(current_task.request.get("tenant"))
+            await ctx.step.wait_for("nap", seconds=3600)
+
+        id_, options = str(uuid4()), {"headers": {"tenant": "acme", "id": "another"}}
+        if by == "apply_async":
+            waits.apply_async(({},), task_id=id_, **options)
+        else:
+            options["headers"].pop("id")
+            plain = Celery("plain", broker="memory://", set_as_current=False)
+            plain.send_task(
+                "polos.canvas-waits",
+                args=[{}],
+                task_id=id_,
+                queue=canvas.app.conf.task_default_queue,
+                **options,
+            )
+        assert canvas.deliver_all() == ["polos.canvas-waits"]
+        assert canvas.polos.get(id_).status == "waiting"
+        canvas.polos.bound.dispatcher.dispatch([Hint.of(canvas.polos.get(id_))])
+        again = canvas.take()
+    assert seen == ["acme"]
+    assert (again.headers["id"], again.headers["tenant"]) == (id_, "acme")
+
+
+def test_a_plain_message_without_headers_keeps_none(canvas: Canvas) -> None:
+    plain = Celery("plain", broker="memory://", set_as_current=False)
+    queue = canvas.app.conf.task_default_queue
+    sent = plain.send_task("polos.canvas-flow", args=[{"number": 1}], queue=queue)
+    canvas.deliver_all()
+    assert "headers" not in options_of(canvas.polos.get(sent.id).celery_options)
