@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from polos.errors import SchemaError, StoreUnavailable
 from polos.store.columns import MYSQL
 from polos.store.database import Database
+from polos.store.index_builds import IndexBuild, build, building_alone
 from polos.store.schema import SCHEMA, metadata
 
 VERSION_TABLE = "polos_schema"
@@ -23,6 +24,7 @@ _NAME = "CONCAT('polos:', MD5(DATABASE()))"
 _GET_LOCK = text(f"SELECT GET_LOCK({_NAME}, :seconds)")
 _RELEASE_LOCK = text(f"SELECT RELEASE_LOCK({_NAME})")
 _LOCK_SECONDS = 600
+_SET_VERSION = text(f"UPDATE {VERSION_TABLE} SET version_num = :version")
 
 
 def found_schema(database: Database) -> str | None:
@@ -47,28 +49,54 @@ def ensure_schema(database: Database, *, migrate: bool) -> None:
 
 
 def upgrade(database: Database, schema: str = SCHEMA) -> str:
-    """Bring the schema up to date; safe to call from many processes at once.
+    """Bring the schema up to date; safe to call from many processes at once, and under load.
 
-    Where it is broken off, PostgreSQL and SQLite are as before. MySQL and MariaDB, which commit
-    each part by itself, keep what was done; the next call does the rest.
+    Where it is broken off, SQLite is as before, and so is PostgreSQL but for columns and indexes
+    that are of no use yet. MySQL and MariaDB, which commit each part by itself, keep what was done.
+    The next call does the rest.
 
     Args:
         database: which one.
         schema: as far as that; a newer one stays as it is.
     """
+    found = found_schema(database) if database.dialect == "postgresql" else None
+    if found is None or found >= schema:
+        # Nothing is there yet that anybody could wait for; or it is a database of another kind.
+        _migrate(database, schema)
+        return schema
+    with building_alone(database):
+        # In one transaction with the columns, the builds of indexes would lock the tables.
+        build(database, _migrate(database, schema, later=True))
+        _migrate(database, schema)
+    return schema
 
-    def work(connection: Connection) -> None:
+
+def _migrate(database: Database, schema: str, *, later: bool = False) -> Sequence[IndexBuild]:
+    """Do all of it in one transaction, or all but the indexes.
+
+    Args:
+        later: whether indexes are left out; the schema then counts as what it was before.
+
+    Returns:
+        the indexes that were left out.
+    """
+
+    def work(connection: Connection) -> Sequence[IndexBuild]:
+        builds: list[IndexBuild] = []
         with _alone(connection):
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.set_main_option("path_separator", "os")
             config.attributes["connection"] = connection
+            config.attributes["later"] = builds if later else None
             found = _found(connection)
             if found is None or found < schema:
                 command.upgrade(config, schema)
+            if builds:
+                connection.execute(_SET_VERSION, {"version": found})
+        return builds
 
-    database.transaction(work)
-    return schema
+    return database.transaction(work)
 
 
 def remove(database: Database) -> None:

@@ -131,6 +131,7 @@ def signature_of(what: str, me: str) -> Any:
         "slow": lambda: slow.s(me),
         "limited": lambda: limited.s(me),
         "group": lambda: group(add.s(me, n, n) for n in range(3)),
+        "uneven group": lambda: group(by_hand.s(me), slow.s(me)),
         "failing group": lambda: group(add.s(me, 1), fail.s(me)),
         "chain": lambda: chain(add.si(me, 1, 2), double.s(), double.s()),
         "failing chain": lambda: chain(fail.si(me), double.s()),

@@ -27,7 +27,8 @@ _DAY = 86_400.0
 def migrate(context: click.Context, database_url: str | None) -> None:
     """Bring the database's schema up to date.
 
-    Safe to run while workers run, and from several places at once.
+    Safe to run while workers run, and from several places at once. On PostgreSQL the indexes of
+    tables in use are built without a lock; that waits for transactions that are open meanwhile.
     """
     settings = settings_of(context)
     if database_url:

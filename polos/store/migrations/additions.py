@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from polos.store.columns import MYSQL
+from polos.store.index_builds import IndexBuild
 
 
 def is_mysql() -> bool:
@@ -34,7 +35,15 @@ def add_column(table: str, column: sa.Column[Any]) -> None:
 def add_index(
     name: str, table: str, columns: list[str], where: str | None = None, *, unique: bool = False
 ) -> None:
-    """Add an index, of the rows that meet a condition where the database can."""
+    """Add an index, of the rows that meet a condition where the database can.
+
+    Where the tables are in use it is only noted, for whoever migrates to build it without a lock.
+    """
+    config = op.get_context().config
+    later = None if config is None else config.attributes.get("later")
+    if later is not None:
+        later.append(IndexBuild(name, table, columns, where, unique))
+        return
     if name in {it["name"] for it in _inspector().get_indexes(table)}:
         return
     condition = None if where is None else sa.text(where)
