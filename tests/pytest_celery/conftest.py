@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from kombu import pools
 from pytest_celery import (
     CeleryBackendCluster,
     CeleryBrokerCluster,
@@ -37,6 +38,12 @@ from tests.support.servers import RedisServer
 PROJECT = "tests.pytest_celery.project"
 HOSTNAME = "suite@localhost"
 LEASE_SECONDS = 3
+
+
+@pytest.fixture(autouse=True)
+def _no_old_connections() -> None:
+    """Those that kombu keeps by address may be to a broker that an earlier test has stopped."""
+    pools.reset()
 
 
 @pytest.fixture(params=["processes", "containers"])
