@@ -63,8 +63,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  exit 1; }
 	$(BIN)/pip install --quiet --constraint constraints.txt hatchling editables
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	-@$(BIN)/python -m tests.support.celery_source # tests fetch it where this fails
 	@touch $@
 
 clean:
-	rm -rf .venv .bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .bench .celery-source build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

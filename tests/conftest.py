@@ -39,21 +39,21 @@ def results_may_be_awaited() -> Iterator[None]:
         yield
 
 
-class AcceptanceSerially(LoadScopeScheduling):
-    """All acceptance tests in one process, one after another: they mind a busy machine.
+class AcceptanceByFile(LoadScopeScheduling):
+    """Acceptance tests file by file, a file's in one process, where they share what they start.
 
     Not ``--dist loadgroup``: from pytest 9.2 on, xdist 3.8 no longer sees the groups.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "acceptance" if nodeid.startswith(_ACCEPTANCE) else nodeid
+        return nodeid.partition("::")[0] if nodeid.startswith(_ACCEPTANCE) else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> AcceptanceSerially:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> AcceptanceByFile:
     """With ``-n 2`` the others are spread over the processes first."""
     config.option.loadscopereorder = False  # else the largest group goes first
-    return AcceptanceSerially(config, log)
+    return AcceptanceByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

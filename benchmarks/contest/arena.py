@@ -92,7 +92,7 @@ class Client:
                 stderr=errors,
                 text=True,
                 cwd=log.parent,
-                env=like._env,
+                env=like.environment,
                 start_new_session=True,
             )
         self._log = log

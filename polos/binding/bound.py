@@ -23,7 +23,7 @@ from polos.binding.names import HINT_HEADER, REVOKED_HEADER, task_name
 from polos.binding.shared_flag import SharedFlag
 from polos.binding.starts import Starts
 from polos.binding.step_ends import StepEnds
-from polos.binding.sweep_thread import SweepThread
+from polos.binding.sweep_thread import Change, SweepThread
 from polos.binding.task_sender import CeleryTaskSender
 from polos.client.direct import DirectClient
 from polos.definition.registry import Registry, registry
@@ -33,10 +33,10 @@ from polos.engine.contact import Contact
 from polos.engine.eager import EagerSession
 from polos.engine.keeper import Keeper
 from polos.engine.owner import this_process
-from polos.engine.runner import Runner, hint_for
-from polos.errors import ConfigurationError, StoreError, StoreUnavailable
+from polos.engine.runner import Runner
+from polos.errors import ConfigurationError, StoreUnavailable
 from polos.model.ports import Dispatcher
-from polos.model.records import Failure
+from polos.model.records import Failure, Hint
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
 
@@ -70,7 +70,8 @@ class Bound:
         self._registry = known
         self._runner: Runner | None = None
         self._keeper: Keeper | None = None
-        self._lock = threading.Lock()
+        # What is made under it may need other parts that are.
+        self._lock = threading.RLock()
         self._ends = Ends(app, lambda: self.store, known)
         self.stopping = SharedFlag()
         self.company = Company(stopping=self.stopping)
@@ -133,13 +134,14 @@ class Bound:
     @property
     def keeper(self) -> Keeper:
         """Who keeps the leases of this process."""
-        if self._keeper is None:
-            self._keeper = Keeper(
-                self.store,
-                self.settings.lease_seconds,
-                spawn=start_native_thread,
-                contact=self._contact,
-            )
+        with self._lock:
+            if self._keeper is None:
+                self._keeper = Keeper(
+                    self.store,
+                    self.settings.lease_seconds,
+                    spawn=start_native_thread,
+                    contact=self._contact,
+                )
         return self._keeper
 
     @property
@@ -174,10 +176,20 @@ class Bound:
     def deliver(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Delivery:
-        """Run one attempt for a message; tells what the task is to end as."""
+        """Run one attempt for a message; tells what the task is to end as.
+
+        Whatever this raises, there is no execution of the message.
+        """
         try:
             if not request.get(HINT_HEADER):
                 self._insist(lambda: self.starts.adopt(request, workflow_id, args, kwargs))
+            return self._attempt(request, workflow_id)
+        except StoreUnavailable:
+            # It is away, and this worker ends.
+            return Delivery(refused=True)
+
+    def _attempt(self, request: Any, workflow_id: str) -> Delivery:
+        try:
             if request.get(REVOKED_HEADER):
                 self._insist(lambda: self.cancel(request.id))
             owner = this_process(request.hostname or "")
@@ -190,15 +202,18 @@ class Bound:
                 return Delivery(refused=True)
             return self._insist(lambda: self._ends.delivery(request.id, workflow_id, hop))
         except StoreUnavailable:
-            # It is away, and this worker ends.
-            return Delivery(refused=True)
+            raise
+        except Exception:
+            # A failure would end the chain and the chord that it is in, and it is taken up again.
+            log.exception("execution %s: this attempt is dropped, for Polos failed", request.id)
+            return Delivery(dropped=True)
 
     def deliver_eagerly(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Delivery:
         """Run an execution to its end, here and now; tells what the task is to end as."""
         execution = self.starts.start_here(request.id, workflow_id, args, kwargs)
-        self.eager.run([hint_for(execution, "start")])
+        self.eager.run([Hint.of(execution)])
         stored = self.client.get(execution.id)
         if not stored.status.ended:
             return Delivery(waiting=f"execution {stored.id} waits for something else than time")
@@ -223,20 +238,19 @@ class Bound:
         self.eager.dispatch(self.store.cancel(execution_id)[1])
 
     def cancel_soon(self, execution_id: str) -> None:
-        """The same, by the sweep, where this thread must not wait for the database."""
+        """The same, where this thread must not wait for the database."""
+        what = f"cancel execution {execution_id}"
+        self.change_soon(what, lambda store: store.cancel(execution_id)[1])
+
+    def change_soon(self, what: str, change: Change) -> None:
+        """Have the sweep make a change in the store, before it looks for what died."""
         if self.sweep_thread is not None:
-            what = f"cancel execution {execution_id}"
-            self.sweep_thread.change_soon(what, lambda store: store.cancel(execution_id)[1])
+            self.sweep_thread.change_soon(what, change)
 
     def terminated(self, execution_id: str) -> None:
         """End an execution whose process is going to be killed because its task was revoked."""
-        try:
-            self.dispatcher.dispatch(self.store.revoke(execution_id))
-        except StoreError as error:
-            log.warning("%s; execution %s is ended when it is back", error, execution_id)
-            if self.sweep_thread is not None:
-                what = f"end execution {execution_id} as revoked"
-                self.sweep_thread.change_soon(what, lambda store: store.revoke(execution_id))
+        what = f"end execution {execution_id} as revoked"
+        self.change_soon(what, lambda store: store.revoke(execution_id))
 
     def held(self) -> list[str]:
         """The ids of the executions that run in this process."""
@@ -273,9 +287,8 @@ class Bound:
         """Fail the execution whose process Celery is about to kill."""
         reason = f"it ran longer than its task's hard time limit of {seconds:g} s"
         failure = Failure(reason, "TimeLimitExceeded")
-        if self.sweep_thread is not None:
-            what = f"fail execution {execution_id}: {reason}"
-            self.sweep_thread.change_soon(what, lambda store: store.give_up(execution_id, failure))
+        what = f"fail execution {execution_id}: {reason}"
+        self.change_soon(what, lambda store: store.give_up(execution_id, failure))
 
     def close(self) -> None:
         """Let go of the app, and close the store."""
@@ -285,6 +298,7 @@ class Bound:
             self._keeper.stop()
         if self._client is not None:
             self._client.close()
+        self.dispatcher.close()
 
     def _undelivered(self, execution_ids: Sequence[str]) -> None:
         try:

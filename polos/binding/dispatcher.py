@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -52,22 +51,24 @@ class CeleryDispatcher:
     ) -> None:
         self._app = app
         self._undelivered = undelivered
-        self._lock = threading.Lock()
-        self._producers: Any = None
+        self._pools: dict[int, Any] = {}
         self._templates = Templates(app)
-        self._pid = 0
         self._away_until = 0.0
         self._in_contact = True
 
     def dispatch(self, hints: Sequence[Hint]) -> int:
         """Publish hints; how many the broker took. The sweep sends the others again."""
-        return in_greenlet(lambda: self._dispatch(hints))
+        return in_greenlet(lambda: self._dispatch(hints)) if hints else 0
 
     def _dispatch(self, hints: Sequence[Hint]) -> int:
         quick: list[Hint] = []
         # Celery's way first: it makes templates for those of the same kind that follow.
         sent = self._publish_each(self._without_template(hints, quick))
         return sent + (self._publish_at_once(quick) if quick else 0)
+
+    def close(self) -> None:
+        """Close this process's connections; the next hint makes new ones."""
+        in_greenlet(self._close)
 
     def is_away(self) -> bool:
         """Whether the broker was out of reach when it was last asked."""
@@ -145,6 +146,8 @@ class CeleryDispatcher:
             if later is None:
                 return  # the sweep sends it when it is due
             route = later
+        options = _options(hint)
+        headers = options.pop("headers", None) or {}
         message = app.amqp.create_task_message(
             hint.execution_id,
             name,
@@ -154,7 +157,7 @@ class CeleryDispatcher:
             argsrepr=f"({hint.reason})",
             kwargsrepr="{}",
             create_sent_event=app.conf.task_send_sent_event,
-            **{"ignore_result": None, **_options(hint)},
+            **{"ignore_result": None, **options},
         )
         with (
             self._pool().acquire(block=True) as producer,
@@ -164,11 +167,7 @@ class CeleryDispatcher:
                 producer,
                 name,
                 message,
-                headers={
-                    HINT_HEADER: True,
-                    AHEAD_HEADER: hint.countdown,
-                    DUE_HEADER: hint.due_at,
-                },
+                headers=headers | _headers(hint),
                 retry=True,
                 retry_policy=_ONE_RETRY,
                 **route,
@@ -189,14 +188,26 @@ class CeleryDispatcher:
         return route
 
     def _pool(self) -> Any:
-        # After a fork the parent's sockets stay the parent's.
-        if self._producers is None or self._pid != os.getpid():
-            with self._lock:
-                self._pid = os.getpid()
-                connection = self._app.connection_for_write(transport_options=_ONE_RETRY)
-                pool = ConnectionPool(connection, limit=self._app.conf.broker_pool_limit or 10)
-                self._producers = ProducerPool(pool, limit=pool.limit)
-        return self._producers
+        # After a fork the parent's sockets stay the parent's. One pool too many has none yet.
+        pid = os.getpid()
+        found = self._pools.get(pid)
+        return self._pools.setdefault(pid, self._make_pool()) if found is None else found
+
+    def _make_pool(self) -> ProducerPool:
+        connection = self._app.connection_for_write(transport_options=_ONE_RETRY)
+        pool = ConnectionPool(connection, limit=self._app.conf.broker_pool_limit or 10)
+        return ProducerPool(pool, limit=pool.limit)
+
+    def _close(self) -> None:
+        self._templates.forget()
+        producers = self._pools.pop(os.getpid(), None)
+        if producers is not None:
+            producers.force_close_all()
+            producers.connections.force_close_all()
+
+
+def _headers(hint: Hint) -> dict[str, Any]:
+    return {HINT_HEADER: True, AHEAD_HEADER: hint.countdown, DUE_HEADER: hint.due_at}
 
 
 def _options(hint: Hint) -> dict[str, Any]:

@@ -6,13 +6,14 @@ again, and they go with it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from kombu.utils.json import dumps, loads
 
-from polos.binding.message_check import check_options
+from polos.binding.message_check import check_options, is_custom
 from polos.errors import CodecError
 from polos.model.records import Execution
 
@@ -33,6 +34,8 @@ _KEPT = (
     "replaced_task_nesting",
 )
 _LINKS = ("link", "link_error")
+# Of Polos itself, and what brokers tell of one delivery.
+_NOT_OWN = ("polos_", "x-death", "x-delivery-", "x-acquired-", "x-first-death-", "x-last-death-")
 # What AMQP has a byte for; other brokers have fewer.
 _HIGHEST = 255
 
@@ -44,6 +47,8 @@ def keep(options: Mapping[str, Any], execution_id: str) -> bytes | None:
     for name in ("group_index", "ignore_result"):
         if options.get(name) is not None:
             kept[name] = options[name]
+    if headers := _own_headers(options.get("headers")):
+        kept["headers"] = headers
     stamps = [name for name in options.get("stamped_headers") or () if name in options]
     if stamps:
         kept |= {"stamped_headers": stamps} | {name: options[name] for name in stamps}
@@ -54,6 +59,25 @@ def keep(options: Mapping[str, Any], execution_id: str) -> bytes | None:
                 for number, signature in enumerate(_as_list(kept[name]))
             ]
     return dumps(kept).encode() if kept else None
+
+
+def _own_headers(given: Any) -> dict[str, Any]:
+    """The headers that are the sender's own, and that each broker and serializer can carry."""
+    if not isinstance(given, Mapping):
+        return {}
+    return {
+        name: value
+        for name, value in given.items()
+        if is_custom(name) and not name.startswith(_NOT_OWN) and _is_plain_data(value)
+    }
+
+
+def _is_plain_data(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _with_id(signature: Any, seed: str) -> Any:
@@ -90,7 +114,7 @@ def check_execution(execution: Execution) -> None:
 
 
 def message_options(data: bytes | None) -> dict[str, Any]:
-    """The same under the names that ``app.amqp.create_task_message`` has for them."""
+    """The same under the names that ``app.amqp.create_task_message`` has, and ``headers``."""
     options = options_of(data)
     for name, there in (("link", "callbacks"), ("link_error", "errbacks")):
         if name in options:

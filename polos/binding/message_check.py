@@ -34,6 +34,8 @@ _TEXTS = (
 _COUNTS = ("group_index", "priority", "replaced_task_nesting", "retries")
 # What Celery itself makes of a message; an option of this name would take its place.
 _FIXED = frozenset({"args", "delivery_info", "hostname", "id", "kwargs", "properties", "task"})
+# Celery makes something of these too; what else it knows has a place in its ``Context``.
+_KNOWN = frozenset({*_TEXTS, *_COUNTS, "compression", "task", "timelimit"})
 
 
 class BadMessage(ValueError):
@@ -69,6 +71,14 @@ def check_options(kept: Any) -> None:
         for there, value in (("callbacks", kept.get("link")), ("errbacks", kept.get("link_error")))
     }
     _check_types({**kept, "group": kept.get("group_id"), "timelimit": limits, **linked})
+    for name in kept.get("headers") or ():
+        if not is_custom(name):
+            raise BadMessage(f"a header of its own has Celery's name {str(name)[:100]!r}")
+
+
+def is_custom(name: Any) -> bool:
+    """Whether a header of this name is the sender's own: Celery has no use for it."""
+    return isinstance(name, str) and not hasattr(Context, name) and name not in _KNOWN
 
 
 def _check_types(found: Mapping[str, Any]) -> None:

@@ -30,7 +30,7 @@ class PolosRequest(Request):
         return bool(self._already_revoked)
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
-        """Celery's own handling, after the store: else another worker would take it up."""
+        """Celery's own handling; the store hears of it first, else it would be taken up again."""
         # Some pools can't.
         kills = getattr(pool.terminate_job, "__func__", None) is not BasePool.terminate_job
         if self.time_start and kills:

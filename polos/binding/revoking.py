@@ -6,8 +6,7 @@ execution is cancelled in the store instead: for good, wherever it is, and it ma
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,9 +18,7 @@ from celery.worker.consumer.control import Control
 
 from polos.binding.of_app import bound_of
 from polos.binding.request import PolosRequest
-from polos.errors import StoreError
-
-log = logging.getLogger("polos.worker")
+from polos.model.records import Hint
 
 _TERM = "SIGTERM"
 
@@ -64,15 +61,23 @@ def revoke_all(
         terminate: whether to kill the processes that run them.
         signal: the name of the signal for that.
     """
-    ids = {str(id_) for id_ in maybe_list(task_id) or ()}
-    requests: dict[str, Any] = {id_: worker_state.requests.get(id_) for id_ in ids}
+
+    def own(some: list[str]) -> Any:
+        return celerys_own(state, some, terminate, signal, **options)
+
+    requests = {str(id_): worker_state.requests.get(str(id_)) for id_ in maybe_list(task_id) or ()}
     ours = {id_ for id_, request in requests.items() if isinstance(request, PolosRequest)}
-    ours |= _stored(bound, {id_ for id_, request in requests.items() if request is None})
-    answer = {"ok": f"tasks {ours} are cancelled as executions"}
-    if ids - ours or not ours:
-        answer = celerys_own(state, list(ids - ours), terminate, signal, **options)
+    unknown = [id_ for id_, request in requests.items() if request is None]
+    others = requests.keys() - ours - set(unknown)
+    if unknown:
+        _sort_out_soon(bound, state.consumer, unknown, own)
+    answer = (
+        own(list(others))
+        if others or not requests
+        else {"ok": f"tasks {set(requests)} flagged as revoked"}
+    )
     for id_ in ours:
-        request = requests[id_]
+        request: Any = requests[id_]
         try:
             if terminate and request in worker_state.active_requests:
                 request.terminate(state.consumer.pool, signal=signals.signum(signal or _TERM))
@@ -86,16 +91,27 @@ def _terminate(revoke: Callable[..., Any], state: Any, signal: Any, task_id: Any
     return revoke(state, task_id, terminate=True, signal=signal)
 
 
-def _stored(bound: Any, ids: Iterable[str]) -> frozenset[str]:
-    """Those of the ids that are executions."""
-    unknown = list(ids)
-    if not unknown:
-        return frozenset()
-    try:
-        found: frozenset[str] = bound.store.known(unknown)
-    except StoreError as error:
-        log.warning("%s; executions among %s are cancelled when it is back", error, unknown)
-        for id_ in unknown:
-            bound.cancel_soon(id_)
-        return frozenset()
-    return found
+def _sort_out_soon(
+    bound: Any, consumer: Any, ids: Sequence[str], celerys_own: Callable[..., Any]
+) -> None:
+    """Cancel what the store has of these ids; Celery's own command is for the others.
+
+    The store is asked where messages don't have to wait for that. Their next message is held to be
+    revoked meanwhile: a task's is dropped then, an execution's cancels it.
+    """
+    worker_state.revoked.update(ids)
+
+    def cancel(store: Any) -> tuple[Hint, ...]:
+        found: frozenset[str] = store.known(ids)
+        hints = [hint for id_ in sorted(found) for hint in store.cancel(id_)[1]]
+        consumer.call_soon(settle, found)
+        return tuple(hints)
+
+    def settle(found: frozenset[str]) -> None:
+        for id_ in found:
+            # The store remembers it, and may know of a better fate, as when it is retried.
+            worker_state.revoked.discard(id_)
+        if others := [id_ for id_ in ids if id_ not in found]:
+            celerys_own(others)
+
+    bound.change_soon(f"cancel what is an execution among {', '.join(ids)[:500]}", cancel)

@@ -65,7 +65,7 @@ class Starts:
             stored = self._client.get(error.execution_id)
             if stored.workflow_id != workflow_id:
                 raise
-            self._dispatcher.dispatch([Hint(stored.id, workflow_id, stored.queue)])
+            self._dispatcher.dispatch([Hint.of(stored)])
             return stored.id
 
     def start_here(

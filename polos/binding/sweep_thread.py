@@ -50,6 +50,7 @@ class SweepThread:
         self._asked: deque[tuple[str, Change]] = deque()
         self._soon: deque[Callable[[], None]] = deque()
         self._stop = threading.Event()
+        self._closing = threading.Lock()
         self._wake = threading.Event()
         self._signed_off = threading.Event()
         self._sweeper = Sweeper(
@@ -72,8 +73,13 @@ class SweepThread:
 
     def do_soon(self, work: Callable[[], None]) -> None:
         """Call something that asks the database; the reading of messages must not wait for it."""
-        self._soon.append(work)
-        self.nudge()
+        with self._closing:
+            if not self._stop.is_set():
+                self._soon.append(work)
+                self.nudge()
+                return
+        # No more are read, and the process may end before this thread comes to it.
+        _carry_out(work)
 
     def change_soon(self, what: str, change: Change) -> None:
         """Have a change made in the store, again and again until the store has answered.
@@ -88,7 +94,8 @@ class SweepThread:
 
     def stop(self) -> None:
         """Leave the sweep to others; what still runs is handed on in time."""
-        self._stop.set()
+        with self._closing:
+            self._stop.set()
         self._wake.set()
         self._signed_off.wait(timeout=5)
 
@@ -119,10 +126,13 @@ class SweepThread:
         """Give what runs some time to end, then let other workers have it."""
         deadline = time.monotonic() + self._bound.soft_shutdown
         while self._running() and time.monotonic() < deadline:
+            self._do_asked()
             self._excuse()
             self._speak_for_children()
             self._wake.wait(_LOOK_AGAIN)
             self._wake.clear()
+        # A process that was killed for its hard limit no longer runs.
+        self._do_asked()
         if self._running():
             log.warning(
                 "steps still run %g s after this worker was told to end; other workers get their "
@@ -156,11 +166,7 @@ class SweepThread:
 
     def _do_soon(self) -> None:
         while self._soon:
-            work = self._soon.popleft()
-            try:
-                work()
-            except Exception:
-                log.exception("the end of a task could neither be recorded nor sent on")
+            _carry_out(self._soon.popleft())
 
     def _do_asked(self) -> None:
         while self._asked:
@@ -209,6 +215,13 @@ class SweepThread:
             workflows=tuple(sorted(self._bound.workflow_ids())),
             broker=_private_broker(self._worker.app),
         )
+
+
+def _carry_out(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except Exception:
+        log.exception("the end of a task could neither be recorded nor sent on")
 
 
 def _private_broker(app: Any) -> str:

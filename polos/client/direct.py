@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -47,6 +49,8 @@ class DirectClient:
         self._deployment_id = deployment_id
         self._store: SqlStore | None = None
         self._watcher: Watcher | None = None
+        # By process: one that is forked while the store is opened must not wait for its parent.
+        self._locks: dict[int, threading.RLock] = {}
 
     @property
     def project_id(self) -> str:
@@ -57,7 +61,9 @@ class DirectClient:
     def store(self) -> SqlStore:
         """The store, opened at its first use."""
         if self._store is None:
-            self._store = self._open_store()
+            with self._lock():
+                if self._store is None:
+                    self._store = self._open_store()
         return self._store
 
     @property
@@ -69,7 +75,9 @@ class DirectClient:
     def watcher(self) -> Watcher:
         """Who waits for ends."""
         if self._watcher is None:
-            self._watcher = Watcher(self.store)
+            with self._lock():
+                if self._watcher is None:
+                    self._watcher = Watcher(self.store)
         return self._watcher
 
     def start(self, request: StartRequest) -> Execution:
@@ -93,7 +101,7 @@ class DirectClient:
             new = replace(new, listener=self.watcher.expect(new.id))
         execution, fresh = self.store.start(new)
         if fresh and request.dispatch and not request.delay_seconds:
-            self._dispatcher.dispatch([_hint(execution)])
+            self._dispatcher.dispatch([Hint.of(execution)])
         return execution
 
     def start_many(self, requests: Sequence[StartRequest]) -> list[Execution]:
@@ -105,7 +113,7 @@ class DirectClient:
         """
         self._check_known({request.workflow_id for request in requests})
         started = self.store.start_many([self._new(request) for request in requests])
-        self._dispatcher.dispatch([_hint(execution) for execution, fresh in started if fresh])
+        self._dispatcher.dispatch([Hint.of(execution) for execution, fresh in started if fresh])
         return [execution for execution, _ in started]
 
     def get(self, execution_id: str) -> Execution:
@@ -148,7 +156,7 @@ class DirectClient:
             StepNotFound: it has no such step.
         """
         forked = self.store.fork(Fork(execution_id, str(uuid4()), from_step, payload))
-        self._dispatcher.dispatch([_hint(forked)])
+        self._dispatcher.dispatch([Hint.of(forked)])
         return forked
 
     def prune(self, older_than: float) -> int:
@@ -174,9 +182,12 @@ class DirectClient:
         if self._store is not None:
             self._store.close()
 
+    def _lock(self) -> threading.RLock:
+        return self._locks.setdefault(os.getpid(), threading.RLock())
+
     def _send_soon(self, execution: Execution) -> None:
         """Send a hint, but don't hold up an event loop with it."""
-        send = partial(self._dispatcher.dispatch, [_hint(execution)])
+        send = partial(self._dispatcher.dispatch, [Hint.of(execution)])
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -217,13 +228,3 @@ class DirectClient:
 
 def _leave(execution: Execution) -> None:
     """The sweep sends its hint."""
-
-
-def _hint(execution: Execution) -> Hint:
-    return Hint(
-        execution.id,
-        execution.workflow_id,
-        execution.queue,
-        execution.priority,
-        celery_options=execution.celery_options,
-    )

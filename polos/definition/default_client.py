@@ -57,11 +57,21 @@ class ClientSlot:
         """Forget the client of an app."""
         self._bound = [ref for ref in self._bound if ref() not in (None, client)]
 
-    def choose(self, workflow_id: str | None, call: str) -> WorkflowClient:
-        """The client for a workflow.
+    def choose(
+        self,
+        workflow_id: str | None,
+        call: str,
+        name_one: str = "pass the Polos of the one that is meant as its first argument",
+    ) -> WorkflowClient | None:
+        """The client for a workflow; None where there is none.
+
+        Args:
+            workflow_id: apps without it are not considered.
+            call: how the caller is called, for the error.
+            name_one: what else the caller can do, for the error.
 
         Raises:
-            ConfigurationError: there is none, or there are several.
+            ConfigurationError: there are several.
         """
         if self._client is not None:
             return self._client
@@ -69,18 +79,13 @@ class ClientSlot:
         if len(found) > 1:
             gc.collect()  # apps are parts of circles
             found = self._for(workflow_id)
-        if not found:
-            raise ConfigurationError(
-                f"{call} has no client: pass one as its first argument, "
-                "or create Polos(app) once, whose client is then used"
-            )
         if len(found) > 1:
             names = ", ".join(repr(client.app_name or "without a name") for client in found)
             raise ConfigurationError(
-                f"{call} could be started in several Celery apps ({names}): pass the Polos of the "
-                "one that is meant as its first argument, or call its set_default() once"
+                f"{call} could be started in several Celery apps ({names}): {name_one}, or call "
+                "set_default() of its Polos once"
             )
-        return found[0]
+        return found[0] if found else None
 
     def _for(self, workflow_id: str | None) -> list[AppClient]:
         found = self._newest()
@@ -133,7 +138,13 @@ def chosen_client(
         ConfigurationError: nothing was passed and there is no default, or more than one.
     """
     if client is None:
-        return process_slot.choose(workflow_id, call)
+        found = process_slot.choose(workflow_id, call)
+        if found is None:
+            raise ConfigurationError(
+                f"{call} has no client: pass one as its first argument, "
+                "or create Polos(app) once, whose client is then used"
+            )
+        return found
     if not _is_client(client):
         raise TypeError(
             f"{call} takes a client or the payload as its first argument, not "

@@ -12,10 +12,10 @@ from polos.errors import ConfigurationError
 
 
 class TaskCalls:
-    """What Celery's users call on a task, in the app of the default client.
+    """What Celery's users call on a task, in the app that ``wf.start`` would use.
 
-    That is the app of the ``Polos(app)`` that was made last. For another one take the task from
-    it: ``app.tasks["polos.order_processor"]``.
+    That is the only app that has the workflow, or the one whose ``Polos`` was made the default. For
+    another one take the task from it: ``app.tasks["polos.order_processor"]``.
     """
 
     id: str
@@ -38,7 +38,7 @@ class TaskCalls:
         Raises:
             TypeError: the payload is no model, dict or None.
             ValueError: the payload doesn't fit (``InvalidPayload``).
-            ConfigurationError: there is no Celery app.
+            ConfigurationError: no Celery app has it, or several have.
         """
         return self._task("delay").delay(*args, **kwargs)
 
@@ -98,7 +98,10 @@ class TaskCalls:
         return self._task("AsyncResult").AsyncResult(task_id, **options)
 
     def _task(self, call: str) -> Any:
-        client: Any = process_slot.get()
+        named = f"workflow {self.id!r}: {call}()"
+        found = process_slot.choose(self.id, named, "take the task from the one that is meant")
+        # The only app there is says what it lacks.
+        client: Any = found or process_slot.get()
         find = getattr(client, "task_of", None)
         if find is None:
             raise ConfigurationError(

@@ -230,6 +230,8 @@ class Attempt:
         return self.branches.complete_due() or self._see_to_tasks()
 
     def _see_to_tasks(self) -> bool:
+        if not self.branches.dues:
+            return False
         may_send = not self.branches.hold and not self.branches.stopping()
         return may_send and not self.journal.closed and self.see_to_tasks()
 

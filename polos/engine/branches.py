@@ -249,6 +249,8 @@ class Branches:
 
     def complete_due(self) -> bool:
         """Commit the timers that are due; False where none is."""
+        if not self._timers:
+            return False
         now = self._clock.at_least()
         due = sorted(
             (
@@ -286,6 +288,8 @@ class Branches:
 
     def next_due(self) -> float | None:
         """Seconds until the next timer, or until a task is to be seen to; None without one."""
+        if not self._timers and not self.dues:
+            return None
         can_send = not self.hold and not self.stopping()
         first = self._first_due(self.dues.values() if can_send else ())
         return None if first is None else self._clock.until(first)

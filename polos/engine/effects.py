@@ -18,6 +18,7 @@ from polos.engine.interrupting import call_user
 from polos.engine.signals import is_own_exit
 from polos.engine.tasks import TaskWaits
 from polos.engine.transactions import Final, transacted
+from polos.engine.trial import Trial
 from polos.errors import CodecError, ExecutionExists, LeaseLost
 from polos.model.ports import ChildRequest, Dispatcher, TaskRequest, TaskSender
 from polos.model.records import (
@@ -175,9 +176,7 @@ class AttemptEffects:
                     self._branches.refuse(wait.step_key, ExecutionExists(child.id))
 
     def _send(self, children: Sequence[Execution]) -> None:
-        self._dispatcher.dispatch(
-            [Hint(child.id, child.workflow_id, child.queue, child.priority) for child in children]
-        )
+        self._dispatcher.dispatch([Hint.of(child) for child in children])
 
     def _started(self, child_id: str, request: ChildRequest) -> Execution:
         found = self._journal.persist(lambda: self._store.get(child_id))
@@ -209,13 +208,7 @@ class AttemptEffects:
         if wait is not None and wait.due_at is not None:
             await self._branches.timer(wait, wait.due_at)
         while True:
-            this = Checkpoint(
-                request.key,
-                request.kind,
-                attempts=failed + 1,
-                started_at=started,
-                history=history,
-            )
+            this = Trial(request.key, request.kind, failed + 1, started, history)
             row, error = await self._try(request, policy, this)
             if row is not None and not self._journal.has(row):
                 [row] = self._journal.commit([row], self._branches.waits_to_store())
@@ -227,12 +220,12 @@ class AttemptEffects:
             await self._back_off(back_off, policy.delay(failed))
 
     async def _try(
-        self, request: StepRequest, policy: RetryPolicy, this: Checkpoint
+        self, request: StepRequest, policy: RetryPolicy, this: Trial
     ) -> tuple[Checkpoint | None, Failure | None]:
         """One attempt of a step: its checkpoint, or the error after which it is tried again.
 
         Args:
-            this: the checkpoint, without what the attempt comes to.
+            this: what the checkpoint says of it, whatever it comes to.
         """
         key, attempt = request.key, this.attempts
         began = time.monotonic()
@@ -245,16 +238,16 @@ class AttemptEffects:
             failure = failure_of(cause, key, attempt)
             again = cause is error and self._again(error, policy, attempt)
             self._log(logging.WARNING, key, attempt, began, f"failed: {failure.reason}")
-            return (None, failure) if again else (replace(this, failure=failure), None)
+            return (None, failure) if again else (this.row(failure=failure), None)
         if request.kind is Kind.TRANSACTION:
             self._log(logging.INFO, key, attempt, began, "committed")
             return value, None
         try:
             data = encode(value, self._limit)
         except CodecError as error:
-            return replace(this, failure=failure_of(error, key, attempt)), None
+            return this.row(failure=failure_of(error, key, attempt)), None
         self._log(logging.INFO, key, attempt, began, "done")
-        return replace(this, value=data), None
+        return this.row(value=data), None
 
     def _must_pass(self, error: BaseException) -> bool:
         """Whether it is no failure of the step's own."""
@@ -269,7 +262,7 @@ class AttemptEffects:
         outside = self._attempt.is_interruption(error) and policy.retry_on is None
         return policy.again(error, attempt) and not outside
 
-    def _function(self, request: StepRequest, this: Checkpoint) -> Callable[[], Any]:
+    def _function(self, request: StepRequest, this: Trial) -> Callable[[], Any]:
         """What is called for a step; for a transaction, what gives its committed checkpoint."""
         if request.kind is not Kind.TRANSACTION:
             return partial(request.func, *request.args, **request.kwargs)
@@ -277,7 +270,7 @@ class AttemptEffects:
             self._journal.keep_wait(wait)
         return partial(transacted, self._journal, request, this, self._limit)
 
-    async def _call(self, request: StepRequest, timeout: float | None, this: Checkpoint) -> Any:
+    async def _call(self, request: StepRequest, timeout: float | None, this: Trial) -> Any:
         key, attempt = request.key, self._attempt
         function = self._function(request, this)
         attempt.working += 1

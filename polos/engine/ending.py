@@ -39,12 +39,9 @@ def _again(failure: Failure, retries: int, journal: Journal, clock: StoreClock) 
     due = Micros(clock.at_most() + micros(PAUSES.delay(number)))
     if execution.deadline_at is not None and due >= execution.deadline_at:
         return Failed(failure)
+    # What the error says stays out of it: hints and Celery's events carry no data of users.
     reason = (
         f"tried again ({number} of {retries}) at {as_datetime(due):%Y-%m-%d %H:%M:%S} UTC after "
-        f"{failure.error_type}: {_first_line(failure.reason)}"
+        f"{failure.error_type}"
     )
     return TriedAgain(failure, due, reason)
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0][:200]

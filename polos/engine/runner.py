@@ -195,7 +195,7 @@ class Runner:
         countdown = clock.until(outcome.wake_at)
         if countdown > self._settings.countdown_horizon:
             return ()
-        return (hint_for(execution, outcome.reason, countdown, outcome.wake_at),)
+        return (Hint.of(execution, outcome.reason, countdown, outcome.wake_at),)
 
     def _aborted(self, claimed: Claimed, cause: BaseException) -> Hop:
         execution = claimed.execution
@@ -212,7 +212,7 @@ class Runner:
         if not isinstance(cause, WorkerStopping):
             # A process that is terminated has a tenth of a second: the sweep sends its hint.
             raise cause
-        self._dispatcher.dispatch([hint_for(execution, "handed on")])
+        self._dispatcher.dispatch([Hint.of(execution, "handed on")])
         log.info("execution=%s workflow=%s handed on", execution.id, execution.workflow_id)
         return Hop(execution=execution)
 
@@ -237,7 +237,9 @@ class Runner:
                 text = f"failed: {failure.error_type}: {failure.reason}"
             case Cancelled():
                 text = "cancelled"
-            case Parked(reason=reason) | TriedAgain(reason=reason):
+            case TriedAgain(failure, reason=reason):
+                text = f"{reason}: {_first_line(failure.reason)}"
+            case Parked(reason=reason):
                 text = reason
             case _:
                 assert_never(outcome)
@@ -255,17 +257,5 @@ class Runner:
         )
 
 
-def hint_for(
-    execution: Execution, reason: str, countdown: float = 0.0, due_at: Micros | None = None
-) -> Hint:
-    """The hint that sends an execution to a worker."""
-    return Hint(
-        execution.id,
-        execution.workflow_id,
-        execution.queue,
-        execution.priority,
-        countdown,
-        reason,
-        execution.celery_options,
-        due_at,
-    )
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0][:200]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from polos.codec import encode
 from polos.engine.interrupting import call_user
 from polos.engine.journal import Journal
+from polos.engine.trial import Trial
 from polos.errors import CodecError, StepExecutionError
 from polos.model.records import Checkpoint, StepRequest
 from polos.store.transacting import FunctionRaised, TransactionEnded
@@ -27,13 +27,13 @@ class Final(Exception):
         self.cause = cause
 
 
-def transacted(journal: Journal, request: StepRequest, this: Checkpoint, limit: int) -> Checkpoint:
+def transacted(journal: Journal, request: StepRequest, this: Trial, limit: int) -> Checkpoint:
     """Call a step's function in a transaction; its checkpoint, committed with what it wrote.
 
     Args:
         journal: commits it.
         request: the step.
-        this: the checkpoint, without its value.
+        this: what the checkpoint says, whatever the function gives.
         limit: the most bytes that the value may take.
 
     Raises:
@@ -49,7 +49,7 @@ def transacted(journal: Journal, request: StepRequest, this: Checkpoint, limit: 
             data = encode(value, limit)
         except CodecError as error:
             raise Final(error) from error
-        return replace(this, value=data)
+        return this.row(value=data)
 
     try:
         return journal.transact(request.key, make)

@@ -36,7 +36,7 @@ class TriedAgain:
 
     Attributes:
         wake_at: when.
-        reason: for people.
+        reason: for people; it goes with messages, so it doesn't say what the error said.
     """
 
     failure: Failure

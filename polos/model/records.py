@@ -284,6 +284,26 @@ class Hint:
     celery_options: bytes | None = None
     due_at: Micros | None = None
 
+    @classmethod
+    def of(
+        cls,
+        execution: Execution,
+        reason: str = "start",
+        countdown: float = 0.0,
+        due_at: Micros | None = None,
+    ) -> Hint:
+        """The hint for an execution, with all that has to go with each of its messages."""
+        return cls(
+            execution.id,
+            execution.workflow_id,
+            execution.queue,
+            execution.priority,
+            countdown,
+            reason,
+            execution.celery_options,
+            due_at,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -64,6 +65,7 @@ class PolosClient(Control):
             project_id=project_id, deployment_id=deployment_id
         )
         self._bound = bound
+        self._binding = threading.Lock()
 
     @property
     def settings(self) -> Settings:
@@ -86,8 +88,13 @@ class PolosClient(Control):
     def bound(self) -> Bound:
         """The Celery app and the store that this client uses, made at the first use."""
         if self._bound is None:
-            self._bound = Bound(make_app(self.settings), self.settings)
+            with self._binding:
+                if self._bound is None:
+                    self._bound = self._make_bound()
         return self._bound
+
+    def _make_bound(self) -> Bound:
+        return Bound(make_app(self.settings), self.settings)
 
     def task_of(self, workflow_id: str) -> Any:
         """The Celery task of a workflow; what ``wf.delay`` and ``wf.s`` use.

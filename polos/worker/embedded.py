@@ -77,17 +77,6 @@ class Polos(PolosClient):
             self._bound = self._bind(app)
 
     @property
-    def bound(self) -> Bound:
-        """The Celery app and the store that it uses."""
-        if self._bound is None:
-            self._bound = (
-                Bound(self._own_app(), self.settings, self._known)
-                if self._app is None
-                else self._bind(self._app)
-            )
-        return self._bound
-
-    @property
     def app_name(self) -> str | None:
         """The main name of the Celery app that this is bound to; None without one."""
         return None if self._app is None else self._app.main
@@ -158,6 +147,11 @@ class Polos(PolosClient):
             self._thread = None
         if self._app is None:
             self.close()
+
+    def _make_bound(self) -> Bound:
+        if self._app is None:
+            return Bound(self._own_app(), self.settings, self._known)
+        return self._bind(self._app)
 
     def _bind(self, app: Celery) -> Bound:
         bound = Bound(app, self._settings, self._known)

@@ -15,6 +15,7 @@ import redis
 from celery import Celery, Task, signals
 from kombu import Queue
 
+from polos.binding import dispatcher as dispatching
 from polos.binding.dispatcher import CeleryDispatcher
 from polos.binding.message_templates import Templates
 from polos.model.records import ExecutionId, Hint
@@ -139,6 +140,16 @@ def test_a_thousand_hints_take_two_round_trips(
     after = broker.info("commandstats")["cmdstat_lpush"]["calls"]
     assert after - before == 2
     assert ids(taken(broker)) == [it.execution_id for it in hints]
+
+
+def test_no_hints_take_no_way_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(work: object) -> int:
+        raise AssertionError("another thread was asked")
+
+    monkeypatch.setattr(dispatching, "in_greenlet", asked)
+    sending = CeleryDispatcher(Celery("site", broker="memory://", set_as_current=False))
+    assert sending.dispatch([]) == 0
+    assert sending.dispatch(()) == 0
 
 
 def test_the_first_of_a_kind_make_the_template_for_the_rest(

@@ -51,12 +51,13 @@ class Event:
 
 
 def install(engine: Engine) -> None:
-    """Put the triggers on the tables, which are there already."""
+    """Put the triggers on the tables, which are there already, and what steps write beside them."""
     dialect = engine.dialect.name
     now = _NOW[dialect]
     lease, checkpoint = _LEASE.format(now=now), _CHECKPOINT.format(now=now)
     with engine.begin() as connection:
         connection.execute(text(f"CREATE TABLE chaos_audit ({_TABLE[dialect]}, {_COLUMNS})"))
+        connection.execute(text("CREATE TABLE chaos_writings (execution TEXT, step TEXT)"))
         for statement in _triggers(dialect, lease, checkpoint):
             connection.exec_driver_sql(statement)
 

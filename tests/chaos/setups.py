@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine
 
 from polos.store.database import Database
 from polos.store.migrate import upgrade
@@ -129,8 +129,6 @@ def opened(name: str, folder: Path) -> Iterator[Setup]:
         upgrade(database)
         database.close()
         audit.install(made.direct)
-        with made.direct.begin() as connection:
-            connection.execute(text("CREATE TABLE chaos_writings (execution TEXT, step TEXT)"))
         yield made
 
 

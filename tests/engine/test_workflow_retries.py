@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -41,13 +42,29 @@ def test_it_is_tried_again_and_what_has_succeeded_is_not(engine: Engine, done: E
     first = engine.deliver(id_).outcome
     assert isinstance(first, TriedAgain)
     assert first.reason.startswith("tried again (1 of 2) at ")
-    assert first.reason.endswith("after ConnectionError: second is away")
+    assert first.reason.endswith(" UTC after ConnectionError")
     found = engine.get(id_)
     assert (found.status, found.retried, found.retries_used) == (Status.WAITING, 1, 1)
     result = engine.result(id_)
     assert result == ["first 1", engine.result(id_)[1]]
     assert done == {"first": 1, "second": 3}
     assert counts == [0, 1, 2]
+
+
+def test_what_an_error_says_is_in_the_log_and_in_no_message(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    @workflow(id="declined", retries=1)
+    async def declined(ctx: WorkflowContext) -> None:
+        raise ValueError("declined card 4111-1111")
+
+    with caplog.at_level(logging.INFO):
+        outcome = engine.deliver(engine.start(declined)).outcome
+    assert isinstance(outcome, TriedAgain)
+    [(_, hint)] = engine.hints.sent
+    # Celery is told the outcome's reason: it is in events and the result backend.
+    assert "4111" not in hint.reason + outcome.reason
+    assert "after ValueError: declined card 4111-1111" in caplog.text
 
 
 def test_after_the_last_retry_it_has_failed(engine: Engine, done: Effects) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from kombu import pools
 from pytest_celery import (
     CeleryBackendCluster,
     CeleryBrokerCluster,
@@ -16,12 +17,16 @@ from pytest_celery import (
     CeleryTestSetup,
     CeleryTestWorker,
 )
+from pytest_docker_tools.wrappers import container as wrappers
 
 from polos import Polos
 from tests.pytest_celery import containers
 from tests.pytest_celery.containers import (  # noqa: F401
+    default_rabbitmq_broker_image,
+    default_redis_backend_image,
+    default_redis_broker_image,
+    suite_context,
     suite_postgres,
-    suite_postgres_image,
     suite_worker,
     suite_worker_image,
 )
@@ -35,11 +40,20 @@ HOSTNAME = "suite@localhost"
 LEASE_SECONDS = 3
 
 
+@pytest.fixture(autouse=True)
+def _no_old_connections() -> None:
+    """Those that kombu keeps by address may be to a broker that an earlier test has stopped."""
+    pools.reset()
+
+
 @pytest.fixture(params=["processes", "containers"])
-def place(request: pytest.FixtureRequest) -> str:
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the nodes are."""
-    if request.param == "containers" and (reason := containers.why_not()):
-        pytest.skip(reason)
+    if request.param == "containers":
+        if reason := containers.why_not():
+            pytest.skip(reason)
+        # Their ports are at this machine's address, though it may be a container itself.
+        monkeypatch.setattr(wrappers, "tests_inside_container", lambda: False)
     return str(request.param)
 
 

@@ -1,1 +1,1 @@
-"""Projects of the three shapes that Celery's own examples have, none of which knows Polos."""
+"""What is done with the examples that Celery ships: three lines, a workflow, and calls."""

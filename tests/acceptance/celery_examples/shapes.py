@@ -1,4 +1,4 @@
-"""The three projects, as they are and with three lines more."""
+"""Three of the examples that Celery ships: where the lines go, and what their tasks do."""
 
 from __future__ import annotations
 
@@ -6,13 +6,54 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
-
 THREE_LINES = """
 from polos import Polos
 app.conf.polos_database_url = "sqlite:///polos.db"
 polos = Polos(app)
 """
+
+WORKFLOW = '''
+import asyncio
+
+from polos import WorkflowContext, workflow
+
+from {tasks} import {called}, {sent}
+
+
+@workflow(id="example")
+async def example(ctx: WorkflowContext) -> dict:
+    """Calls their tasks, as functions and as tasks, around a wait."""
+    sent, called = await asyncio.gather(
+        ctx.step.task("sent", {sent}.s(3, 4)),
+        ctx.step.run("called", asyncio.to_thread, {called}, 1, 2),
+    )
+    await ctx.step.wait_for("pause", seconds=1)
+    return {{"called": called, "sent": sent}}
+'''
+
+
+@dataclass(frozen=True)
+class Call:
+    """One of their tasks, called.
+
+    Attributes:
+        task: its name.
+        args: what it is called with.
+        said: what the worker first says of its end.
+        retries: as if it had been tried again so often.
+        result: what its result holds; None as well where none is kept.
+    """
+
+    task: str
+    args: tuple[object, ...]
+    said: str
+    retries: int = 0
+    result: object = None
+
+    @property
+    def succeeds(self) -> bool:
+        """Whether it ends well."""
+        return self.said.startswith("succeeded")
 
 
 @dataclass(frozen=True)
@@ -20,89 +61,111 @@ class Shape:
     """One project.
 
     Attributes:
-        name: its folder.
+        folder: where it is among Celery's examples.
         app: what ``celery -A`` takes.
         root: the file that makes the app; the lines follow right behind that.
-        home: the file that gets the workflow; a new one or one of theirs.
-        calls: their tasks and what they are called with.
-        workflow: a workflow that calls their tasks.
-        queues: what a worker consumes, where that is to be said.
-        prepare: a command to run first.
+        workflows: the module that is put beside their tasks.
+        workflow: its text.
+        returned: what the workflow returns.
+        calls: their tasks, all of them.
+        found: whether the app finds the module; else the worker is told of it with ``-I``.
+        prepare: what Python runs first.
+        processes: how many the worker's pool has.
     """
 
-    name: str
+    folder: str
     app: str
     root: str
-    home: str
-    calls: dict[str, tuple[object, ...]]
+    workflows: str
     workflow: str
-    queues: str = ""
+    returned: dict[str, object]
+    calls: tuple[Call, ...]
+    found: bool = False
     prepare: tuple[str, ...] = ()
+    processes: int = 1
 
-    def copy(self, to: Path, *, bound: bool) -> Path:
-        """The project in a folder of its own."""
-        shutil.copytree(HERE / self.name, to, ignore=shutil.ignore_patterns("__pycache__"))
-        if bound:
-            root, home = to / self.root, to / self.home
-            text = root.read_text()
-            behind = text.index(")\n", text.index("Celery(")) + 2
-            root.write_text(text[:behind] + THREE_LINES + text[behind:])
-            before = home.read_text() if home.exists() else ""
-            home.write_text(before + self.workflow)
-        return to
+    def copy(self, examples: Path, to: Path) -> Path:
+        """The project as it is, in a folder of its own."""
+        unwanted = shutil.ignore_patterns("__pycache__")
+        return Path(shutil.copytree(examples / self.folder, to, ignore=unwanted))
+
+    def bind(self, folder: Path) -> None:
+        """Put the three lines into a copy, and the workflow beside the tasks."""
+        root = folder / self.root
+        text = root.read_text()
+        behind = text.index(")\n", text.index("= Celery(")) + 2
+        root.write_text(text[:behind] + THREE_LINES + text[behind:])
+        home = folder / (self.workflows.replace(".", "/") + ".py")
+        assert not home.exists()
+        home.write_text(self.workflow)
 
 
-_WORKFLOW = '''
-from polos import WorkflowContext, workflow
-
-
-@workflow(id="example")
-async def example(ctx: WorkflowContext) -> dict:
-    """Calls their tasks, as functions and as tasks, around a wait."""
-    called = await ctx.step.run("called", add, 1, 2)
-    await ctx.step.wait_for("pause", seconds=1)
-    return {"called": called, "sent": await ctx.step.task("sent", {sent})}
-'''
+_NEXT_STEPS = "proj.tasks."
+_DEMOAPP = "demoapp.tasks."
+# Django's `migrate`, and a row that their tasks may rename and count.
+_TABLES = """
+import os, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "proj.settings"
+django.setup()
+from django.core.management import call_command
+from demoapp.models import Widget
+call_command("migrate", verbosity=0)
+Widget.objects.create(name="gear")
+"""
 
 SHAPES = {
-    shape.name: shape
-    for shape in (
-        Shape(
-            "plain",
-            app="myapp",
-            root="myapp.py",
-            home="myapp.py",
-            calls={"myapp.add": (2, 2), "myapp.third_time": ()},
-            workflow=_WORKFLOW.replace("{sent}", "third_time.s()"),
+    "app": Shape(
+        "app",
+        app="myapp",
+        root="myapp.py",
+        workflows="workflows",
+        workflow=WORKFLOW.format(tasks="myapp", called="add", sent="add"),
+        returned={"called": 3, "sent": 7},
+        calls=(Call("myapp.add", (2, 2), "succeeded: 4", result=4),),
+        processes=3,  # their task sleeps for ten seconds
+    ),
+    "next-steps": Shape(
+        "next-steps",
+        app="proj",
+        root="proj/celery.py",
+        workflows="proj.workflows",
+        workflow=WORKFLOW.format(tasks="proj.tasks", called="add", sent="mul"),
+        returned={"called": 3, "sent": 12},
+        calls=(
+            Call(_NEXT_STEPS + "add", (2, 2), "succeeded: 4", result=4),
+            Call(_NEXT_STEPS + "mul", (3, 5), "succeeded: 15", result=15),
+            Call(_NEXT_STEPS + "xsum", ([1, 2, 3],), "succeeded: 6", result=6),
         ),
-        Shape(
-            "package",
-            app="proj",
-            root="proj/celery.py",
-            home="proj/tasks.py",
-            calls={
-                "proj.tasks.add": (2, 2),
-                "proj.tasks.mul": (3, 4),
-                "proj.tasks.xsum": ([1, 2, 3],),
-            },
-            workflow=_WORKFLOW.replace("{sent}", "mul.s(1, 2)"),
-            queues="celery,products",
+    ),
+    "django": Shape(
+        "django",
+        app="proj",
+        root="proj/celery.py",
+        workflows="demoapp.workflows",
+        workflow=WORKFLOW.format(tasks="demoapp.tasks", called="add", sent="mul"),
+        returned={"called": 3, "sent": 12},
+        calls=(
+            Call(_DEMOAPP + "add", (2, 2), "succeeded: 4", result=4),
+            Call(_DEMOAPP + "mul", (3, 5), "succeeded: 15", result=15),
+            Call(_DEMOAPP + "xsum", ([1, 2, 3],), "succeeded: 6", result=6),
+            Call(_DEMOAPP + "count_widgets", (), "succeeded: 1", result=1),
+            Call(_DEMOAPP + "rename_widget", (1, "cog"), "succeeded: None"),
+            Call("proj.celery.debug_task", (), "succeeded: None"),
+            Call(_DEMOAPP + "error_task", (), "retry: Retry in 600s: Exception('Test error')"),
+            Call(
+                _DEMOAPP + "error_backoff_test",
+                (),
+                "retry: Retry in 20s: Exception('Test error')",
+                retries=2,
+            ),
+            Call(
+                _DEMOAPP + "error_backoff_test",
+                (),
+                "raised unexpected: Exception('Test error')",
+                retries=3,
+            ),
         ),
-        Shape(
-            "site",
-            app="proj",
-            root="proj/celery.py",
-            home="demoapp/workflows.py",
-            calls={
-                "demoapp.tasks.add": (2, 2),
-                "multiply_two_numbers": (3, 4),
-                "demoapp.tasks.xsum": ([1, 2, 3],),
-                "demoapp.tasks.make_widget": ("gear",),
-                "demoapp.tasks.count_widgets": (),
-            },
-            workflow="from demoapp.tasks import add, mul\n"
-            + _WORKFLOW.replace("{sent}", "mul.s(1, 2)"),
-            prepare=("manage.py", "migrate", "-v0"),
-        ),
-    )
+        found=True,
+        prepare=("-c", _TABLES),
+    ),
 }

@@ -136,6 +136,18 @@ def test_kept_options_come_back_as_they_were() -> None:
     assert keep({"countdown": 3, "link": None, "ignore_result": None}, "id") is None
 
 
+def test_own_headers_of_a_message_are_kept() -> None:
+    plain = {"tenant": "acme", "trace": {"ids": [1, None, 2.5]}}
+    taken = {"id": "other", "eta": 5, "meth": 5, "priority": "high", "update": "x", "task": "x"}
+    strange = {HINT_HEADER: True, "x-delivery-count": 1, "odd": object(), 5: "x", "text": "\ud800"}
+    kept = keep({"headers": plain | taken | strange}, "id")
+    assert message_options(kept) == {"headers": plain}
+    # What a worker makes of a message is one that workers take.
+    check_message(message([[], {}, {}], {"id": "one", **message_options(kept)["headers"]}), None)
+    assert keep({"headers": taken}, "id") is None
+    assert keep({"headers": "none"}, "id") is None
+
+
 @pytest.mark.parametrize(("name", "there"), [("link", "callbacks"), ("link_error", "errbacks")])
 def test_a_callback_has_one_id_however_often_it_is_sent(name: str, there: str) -> None:
     taken = {**SIGNATURE, "options": {"task_id": "mine"}}
@@ -149,7 +161,18 @@ def test_a_callback_has_one_id_however_often_it_is_sent(name: str, there: str) -
     assert len(message_options(keep({name: SIGNATURE}, "a"))[there]) == 1
 
 
-@pytest.mark.parametrize("data", [b"\x80", b"[]", b"{", b'{"chain": 5}', b'{"time_limit": "x"}'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80",
+        b"[]",
+        b"{",
+        b'{"chain": 5}',
+        b'{"time_limit": "x"}',
+        b'{"headers": [1]}',
+        b'{"headers": {"id": "x"}}',
+    ],
+)
 def test_kept_options_that_are_damaged(data: bytes) -> None:
     with pytest.raises(CodecError, match="the kept options of its Celery task can't be read"):
         message_options(data)
