@@ -61,9 +61,7 @@ _too_late = table.c.start_by <= select(now_micros()).scalar_subquery()
 _expire = change(CANCEL).where(_too_late).returning(table.c.id)
 _unstarted = (
     select(table)
-    .where(of_project(), _too_late, table.c.start_by.is_not(None), table.c.started_at.is_(None))
-    # As the index has them: without an order PostgreSQL may take a scan with a limit for cheaper.
-    .order_by(table.c.started_at, table.c.start_by)
+    .where(of_project(), _too_late, table.c.started_at.is_(None))
     .limit(bindparam("most"))
 )
 _request = (
