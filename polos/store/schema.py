@@ -20,7 +20,7 @@ from sqlalchemy import (
 from polos.model.states import ENDED, Status
 from polos.store.columns import MYSQL, Blob, Key, LongText, exact
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 
 metadata = MetaData()
 
@@ -250,6 +250,8 @@ checkpoints = Table(
     Column("created_at", BigInteger, nullable=False),
     # The attempts that failed before the last one.
     Column("history", Blob),
+    # What it was given, for people; cut where it is long.
+    Column("input", Blob),
     CheckConstraint("(value IS NULL) <> (failure IS NULL)", name="polos_ck_checkpoint"),
 )
 
@@ -267,6 +269,7 @@ waits = Table(
     Column("failure", Blob),
     Column("started_at", BigInteger),
     Column("history", Blob),
+    Column("input", Blob),
     CheckConstraint("due_at IS NOT NULL OR target_id IS NOT NULL", name="polos_ck_wait"),
 )
 
@@ -282,6 +285,8 @@ workers = Table(
     Column("workflows", LongText, nullable=False),
     Column("broker", Key, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
+    # What it has counted since it began, as JSON.
+    Column("counts", LongText),
 )
 
 workflows = Table(
@@ -300,3 +305,17 @@ leaders = Table(
     Column("holder", Key, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
 )
+
+api_keys = Table(
+    "polos_api_keys",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("project_id", Key, nullable=False),
+    Column("name", Key, nullable=False),
+    # SHA-256 of the key, which is nowhere else.
+    Column("digest", exact(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+Index("polos_ix_api_keys", api_keys.c.project_id, api_keys.c.created_at)

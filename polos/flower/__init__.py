@@ -1,0 +1,1 @@
+"""The pages that Flower gets from Polos."""

@@ -1,0 +1,87 @@
+"""What the requests of one process share: the stores of the projects, and threads to ask them in."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from celery import Celery
+
+from polos.binding.of_app import bound_of
+from polos.client.direct import DirectClient
+from polos.model.settings import Settings
+from polos.store.sql_store import SqlStore
+
+T = TypeVar("T")
+
+# Each holds a connection while it asks.
+_THREADS = 8
+_NAME = "_polos_served"
+
+
+class Served:
+    """What is served of one Celery app that Polos is bound to.
+
+    Args:
+        bound: what binds the app and a store.
+    """
+
+    def __init__(self, bound: Any) -> None:
+        self.bound = bound
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="polos-server")
+        self._lock = threading.Lock()
+        self._clients: dict[str, DirectClient] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the app's Polos."""
+        found: Settings = self.bound.settings
+        return found
+
+    def client(self, project_id: str) -> DirectClient:
+        """Who starts executions of a project, and reads them; all share one database."""
+        if project_id == self.settings.project_id:
+            own: DirectClient = self.bound.client
+            return own
+        with self._lock:
+            if project_id not in self._clients:
+                self._clients[project_id] = DirectClient(
+                    project_id, lambda: self._store_of(project_id), self.bound.dispatcher
+                )
+            return self._clients[project_id]
+
+    def store(self, project_id: str) -> SqlStore:
+        """The store of a project.
+
+        Raises:
+            StoreUnavailable: the database can't be reached.
+        """
+        return self.client(project_id).store
+
+    async def ask(self, work: Callable[..., T], *args: Any) -> T:
+        """Run what waits for the database in a thread: the loop is Flower's too."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+
+    def _store_of(self, project_id: str) -> SqlStore:
+        settings = self.settings
+        return SqlStore(
+            self.bound.store.database,
+            project_id,
+            early=settings.wait_threshold_seconds,
+            horizon=settings.countdown_horizon,
+        )
+
+
+def served_of(app: Celery) -> Served | None:
+    """What is served of a Celery app; None where Polos is not bound to it."""
+    bound = bound_of(app)
+    if bound is None:
+        return None
+    found = app.__dict__.get(_NAME)
+    if found is None or found.bound is not bound:
+        found = app.__dict__[_NAME] = Served(bound)
+    served: Served = found
+    return served
