@@ -6,6 +6,8 @@ imported when they are run.
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from polos.cli.choice import Choice, choose
@@ -56,3 +58,14 @@ def polos(context: click.Context) -> None:
 def main(context: click.Context, app: str | None, no_color: bool) -> None:
     """Durable workflows on Celery: start them, look at them, steer them."""
     choose(context, Choice(app_name=app, no_color=no_color))
+
+
+def _add_tab() -> None:
+    """Give Flower its tab where it is being started; it looks for no other pages later."""
+    if "flower" in sys.argv[1:]:
+        from polos.flower.install import install
+
+        install()
+
+
+_add_tab()

@@ -1,4 +1,4 @@
-"""What the requests of one process share: the stores of the projects, and threads to ask them in."""
+"""What the requests of one process share: the projects' stores, and threads to ask them in."""
 
 from __future__ import annotations
 
