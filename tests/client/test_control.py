@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import pytest
 from pydantic import BaseModel
@@ -176,18 +177,18 @@ def test_one_is_forked_from_one_of_its_steps(polos: PolosClient) -> None:
 
 
 def test_a_list_goes_on_from_page_to_page(polos: PolosClient) -> None:
-    began = datetime.now(UTC) - timedelta(seconds=1)
+    began, tag = datetime.now(UTC) - timedelta(seconds=1), str(uuid4())
     handles: list[ExecutionHandle[Any]] = run(
         polos.batch_invoke(
-            [BatchWorkflowInput("order", Order(number=n), tags=["batch"]) for n in range(5)]
+            [BatchWorkflowInput("order", Order(number=n), tags=[tag]) for n in range(5)]
         )
     )
     seen: list[str] = []
     cursor = None
     while True:
-        page: ExecutionPage = run(polos.list_executions(tag="batch", limit=2, cursor=cursor))
+        page: ExecutionPage = run(polos.list_executions(tag=tag, limit=2, cursor=cursor))
         seen += [item.id for item in page.items]
-        assert all(item.tags == ("batch",) for item in page.items)
+        assert all(item.tags == (tag,) for item in page.items)
         cursor = page.next_cursor
         if cursor is None:
             break
@@ -235,10 +236,10 @@ def test_tags_that_can_not_be(tags: Any, file_url: str) -> None:
 
 
 def test_many_tags_are_kept_and_a_start_by_key_adds_none(polos: PolosClient) -> None:
-    many = [f"t{number}" for number in range(32)]
+    many, key = [f"t{number}" for number in range(32)], str(uuid4())
     label = registry.require("label")
-    first = label.start(polos, tags=many, idempotency_key="once")
-    second = label.start(polos, tags=["other"], idempotency_key="once")
+    first = label.start(polos, tags=many, idempotency_key=key)
+    second = label.start(polos, tags=["other"], idempotency_key=key)
     assert second == first
     assert label.run_sync(polos, tags=["x"], timeout=60) == "a label"
     assert run(polos.get_execution(first.id))["tags"] == sorted(many)
