@@ -29,7 +29,8 @@ class Caller:
         name: for the log: a key's name, Flower's user, or the address.
         project_id: the only project that they see; None for all.
         may_change: whether they may start, cancel, retry, fork and prune.
-        sees_masked: whether they get values as they are, also where ``polos_redact`` names a field.
+        sees_masked: whether they may have values in the codec's encoding, which is not masked:
+            programs that own them. What people read is masked for everybody (``Served.shown``).
     """
 
     name: str

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 from celery import Celery
 
+from polos import codec
 from polos.binding.of_app import bound_of
 from polos.client.direct import DirectClient
+from polos.definition.masking import masked
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
 
@@ -60,6 +62,18 @@ class Served:
             StoreUnavailable: the database can't be reached.
         """
         return self.client(project_id).store
+
+    def shown(self, value: Any) -> Any:
+        """A payload, a result, a step's value or input as people see it: plain, and masked."""
+        return codec.redacted(codec.plain(value), self.settings.redact)
+
+    def shown_text(self, text: str) -> str:
+        """An error's text or a traceback as people see it."""
+        return codec.redacted_text(text, self.settings.redact)
+
+    def shown_details(self, found: Any) -> Any:
+        """What ``get_execution`` and ``to_dict`` give, as people see it."""
+        return masked(found, self.settings.redact)
 
     async def ask(self, work: Callable[..., T], *args: Any) -> T:
         """Run what waits for the database in a thread: the loop is Flower's too."""
