@@ -19,6 +19,7 @@ from polos.binding.dispatcher import CeleryDispatcher
 from polos.binding.eager import Eager
 from polos.binding.gevent_pool import in_native_thread, start_native_thread
 from polos.binding.kept_options import check_execution
+from polos.binding.masking import mask_logs
 from polos.binding.names import HINT_HEADER, REVOKED_HEADER, task_name
 from polos.binding.shared_flag import SharedFlag
 from polos.binding.starts import Starts
@@ -62,6 +63,8 @@ class Bound:
     ) -> None:
         self.app = app
         self._settings = settings
+        if isinstance(settings, Settings):
+            mask_logs(settings.redact)
         self.dispatcher = CeleryDispatcher(app, self._undelivered)
         self.eager = Eager(app, self.dispatcher, self._eager_session)
         self._client: DirectClient | None = None
@@ -100,6 +103,7 @@ class Bound:
         """The settings, read at their first use."""
         if not isinstance(self._settings, Settings):
             self._settings = self._settings()
+            mask_logs(self._settings.redact)
         return self._settings
 
     @property

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from celery import states
 
+from polos.model.settings import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -41,6 +43,11 @@ class Delivery:
 
 class Receiver(Protocol):
     """What a task needs of the binding behind it."""
+
+    @property
+    def settings(self) -> Settings:
+        """Those of Polos."""
+        ...
 
     def start(
         self,

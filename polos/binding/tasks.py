@@ -15,6 +15,7 @@ from kombu.utils.uuid import uuid
 
 from polos.binding.delivery import Delivery, Receiver
 from polos.binding.execution_result import ExecutionResult
+from polos.binding.masking import shown_arguments
 from polos.binding.names import task_name, workflow_id_of
 from polos.binding.soft_limit import soft_limit_in_user_code
 from polos.binding.state_guard import GuardedBackend
@@ -142,6 +143,7 @@ class PolosTask(Task):
             # Raised here it would be taken for a fault of the task before this one. A plain message
             # is stored by the worker that gets it, or fails there.
             log.warning("the execution of %s is not stored yet: %s", self.name, error)
+            given |= shown_arguments(_plain(args), kwargs, self.bound.settings.redact)
             return super().apply_async(_plain(args), kwargs, task_id, producer, **given)
         result = self.AsyncResult(execution_id)
         parent = self.app.current_worker_task
