@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
+from typing import Any
 
 from tornado.web import RequestHandler
 
+from polos.errors import ConfigurationError
 from polos.server.served import Served
 
 
@@ -45,3 +48,29 @@ async def caller_of(handler: RequestHandler, served: Served) -> Caller:
 
 def check_change(handler: RequestHandler, caller: Caller) -> None:
     """Raise Refused unless this caller may change things, and it can't be another site's doing."""
+
+
+def refuse_open_address(address: str, options: Any) -> None:
+    """See that nobody from elsewhere gets in where nobody has to log in.
+
+    Args:
+        address: where the server is to listen; empty for everywhere.
+        options: Flower's.
+
+    Raises:
+        ConfigurationError: it is no loopback address, and no authentication is configured.
+    """
+    if options.basic_auth or options.auth or _is_loopback(address):
+        return
+    raise ConfigurationError(
+        f"without authentication the server listens on 127.0.0.1 only, not on "
+        f"{address or 'all addresses'}: give --basic-auth user:password, or OAuth by Flower's "
+        "--auth, or put a proxy that authenticates in front of 127.0.0.1"
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"

@@ -4,4 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-ROUTES: list[Any] = []
+from tornado.web import RequestHandler, url
+
+
+class Health(RequestHandler):
+    """Whether the server lives."""
+
+    def get(self) -> None:
+        """Say so."""
+        self.write({"status": "ok"})
+
+
+ROUTES: list[Any] = [url(r"/api/polos/health", Health), url(r"/api/polos/ready", Health)]
