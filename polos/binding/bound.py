@@ -170,8 +170,14 @@ class Bound:
         task_id: str,
         options: Mapping[str, Any],
     ) -> str:
-        """Write the execution of a task that Celery is asked to send, then send its hint."""
-        return self.starts.start(workflow_id, args, kwargs, task_id, options)
+        """Write the execution of a task that Celery is asked to send, then send its hint.
+
+        Raises:
+            StoreUnavailable: it is away; what follows an end waits for it while this worker runs.
+        """
+        return self._ends.follow(
+            lambda: self.starts.start(workflow_id, args, kwargs, task_id, options), self._insist
+        )
 
     def deliver(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -277,6 +283,10 @@ class Bound:
     def announced(self, execution_id: str, state: str) -> None:
         """Celery has stored an end as this state, and sent what follows it."""
         self._ends.announced(execution_id, state)
+
+    def tell_again(self, execution_id: str) -> None:
+        """What follows an end may not have been sent: it is to be announced again."""
+        self._ends.tell_again(execution_id)
 
     def process_may_be_gone(self) -> None:
         """Look now for leases that a dead pool process left behind."""

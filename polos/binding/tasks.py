@@ -140,7 +140,8 @@ class PolosTask(Task):
             if not any(options.get(name) for name in _IN_CANVAS):
                 raise
             # Raised here it would be taken for a fault of the task before this one. A plain message
-            # is stored by the worker that gets it, or fails there.
+            # is stored by the worker that gets it, or fails there. After an execution it is sent
+            # without a store only where this worker ends.
             log.warning("the execution of %s is not stored yet: %s", self.name, error)
             return super().apply_async(_plain(args), kwargs, task_id, producer, **given)
         result = self.AsyncResult(execution_id)
