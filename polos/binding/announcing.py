@@ -78,13 +78,13 @@ class Ends:
 
         Args:
             write: writes it.
-            insist: has that done when the store is back, while this worker runs.
+            insist: has that done, however long it takes while this worker runs.
 
         Raises:
             StoreUnavailable: it is away; the end that this follows stays unannounced.
         """
         task = self._app.current_worker_task
-        if task is None or task.request.id not in self._telling:
+        if task is None or not self.is_telling(task.request.id):
             return write()
         try:
             return insist(write)
@@ -95,6 +95,10 @@ class Ends:
     def tell_again(self, execution_id: str) -> None:
         """What follows this end may not have been sent: it stays unannounced."""
         self._again.add(execution_id)
+
+    def is_telling(self, execution_id: str) -> bool:
+        """Whether Celery is being told of this end, and sends what follows it."""
+        return execution_id in self._telling
 
     def is_completed(self, execution_id: str) -> bool:
         """Whether Celery is being told that this execution has completed."""

@@ -173,10 +173,11 @@ class Bound:
         """Write the execution of a task that Celery is asked to send, then send its hint.
 
         Raises:
-            StoreUnavailable: it is away; what follows an end waits for it while this worker runs.
+            StoreUnavailable: it is away; what follows an end waits for it as long as a step may.
         """
         return self._ends.follow(
-            lambda: self.starts.start(workflow_id, args, kwargs, task_id, options), self._insist
+            lambda: self.starts.start(workflow_id, args, kwargs, task_id, options),
+            lambda ask: self._contact.insist(ask, self.stopping, self.soft_shutdown),
         )
 
     def deliver(
@@ -275,6 +276,10 @@ class Bound:
                 self.dispatcher.dispatch(self.store.hand_on(owner, ids))
         if self._keeper is not None:
             self._keeper.hand_back()
+
+    def is_telling(self, execution_id: str) -> bool:
+        """Whether Celery is being told of this end, and sends what follows it."""
+        return self._ends.is_telling(execution_id)
 
     def is_completed(self, execution_id: str) -> bool:
         """Whether Celery is being told that this execution has completed."""

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 import redis
-from celery import chain, chord
+from celery import chain, chord, group
 
 from polos import workflow
 from polos.client.direct import DirectClient
@@ -255,6 +255,15 @@ def of_a_chord(canvas: Canvas, next_: Any) -> None:
     chord([canvas.flow.s({"number": 1})], app=canvas.app)(next_)
 
 
+def of_a_group(canvas: Canvas, next_: Any) -> None:
+    group(canvas.flow.s({"number": 1}), next_, app=canvas.app).apply_async()
+
+
+def of_a_chain_in_a_chord(canvas: Canvas, next_: Any) -> None:
+    links = chain(canvas.flow.s({"number": 1}), next_)
+    chord([links, links.clone()], app=canvas.app)(canvas.finish.s())
+
+
 def as_callback(canvas: Canvas, next_: Any) -> None:
     canvas.flow.apply_async(({"number": 1},), link=next_)
 
@@ -301,17 +310,29 @@ def test_an_errback_is_stored_though_the_store_was_away(
     assert not canvas.unannounced(first.headers["id"])
 
 
+def test_a_worker_that_ends_waits_for_a_store_that_comes_back_in_time(
+    canvas: Canvas, outage: Outage
+) -> None:
+    follows = str(uuid4())
+    of_a_chord(canvas, canvas.flow.si({"number": 2}).set(task_id=follows))
+    outage.left, outage.meanwhile = 2, canvas.polos.bound.stopping.raise_
+    canvas.deliver(canvas.take())
+    assert canvas.polos.get(follows).status == "queued"
+
+
 def test_a_worker_that_ends_without_a_store_leaves_the_end_unannounced(
     canvas: Canvas, outage: Outage
 ) -> None:
     follows = str(uuid4())
     of_a_chain(canvas, canvas.flow.si({"number": 2}).set(task_id=follows))
     first = canvas.take()
-    outage.left, outage.meanwhile = 1, canvas.polos.bound.stopping.raise_
+    canvas.app.conf.worker_soft_shutdown_timeout = 0.001
+    outage.left, outage.meanwhile = 10, canvas.polos.bound.stopping.raise_
     canvas.deliver(first)
     # A plain message is better than none; should it be lost, the link comes with the end.
     assert canvas.lose_messages() == 1
     assert canvas.unannounced(first.headers["id"])
+    outage.left = 0
     canvas.polos.bound.stopping.lower()
     canvas.hint(first.headers["id"])
     canvas.deliver_all()
@@ -331,3 +352,48 @@ def test_after_a_task_of_celerys_own_a_plain_message_is_sent(
     assert (message.headers["id"], outage.left) == (follows, 0)
     canvas.deliver(message)
     assert canvas.polos.get(follows).status == "completed"
+
+
+@pytest.mark.parametrize(
+    "make", [of_a_chain, of_a_group, of_a_chord, of_a_chain_in_a_chord, as_chord_of_a_chain]
+)
+def test_a_program_is_told_that_its_canvas_could_not_be_stored(
+    make: Callable[[Canvas, Any], None], canvas: Canvas, outage: Outage
+) -> None:
+    outage.left = 1
+    with pytest.raises(StoreUnavailable):
+        make(canvas, canvas.flow.si({"number": 2}))
+    assert canvas.take() is None
+
+
+def test_a_task_of_celerys_own_starts_a_canvas_by_plain_messages(
+    canvas: Canvas, outage: Outage
+) -> None:
+    @canvas.app.task(name="canvas.start", shared=False)
+    def start() -> None:
+        chain(canvas.flow.s({"number": 1}), canvas.finish.s()).apply_async()
+
+    start.delay()
+    outage.left = 1
+    assert canvas.deliver_all() == ["canvas.start", "polos.canvas-flow", "canvas.finish"]
+    assert outage.left == 0
+
+
+def test_a_workflow_that_starts_a_canvas_without_a_store_can_do_so_again(
+    canvas: Canvas, outage: Outage
+) -> None:
+    tries: list[int] = []
+
+    @workflow(id="canvas-starter")
+    async def start(ctx: Any, payload: dict) -> None:
+        async def send() -> None:
+            tries.append(outage.left)
+            chain(canvas.flow.s({"number": 1}), canvas.finish.s()).apply_async()
+
+        await ctx.step.run("send", send, max_retries=1, base_delay=0.01)
+
+    start.delay({})
+    outage.left = 1
+    canvas.deliver(canvas.take())
+    assert tries == [1, 0]
+    assert canvas.take().headers["polos_hint"]
