@@ -12,7 +12,7 @@ from polos.errors import AccessDenied, PolosError
 log = logging.getLogger("polos.worker")
 
 # A worker tells of itself in its own time, and its server may be starting.
-_ASKED = 20
+_ASKED = 10
 _PAUSE = 1.0
 
 
