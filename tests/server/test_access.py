@@ -14,7 +14,7 @@ from tornado.web import create_signed_value
 from polos import Polos
 from polos.codec import encode_payload
 from polos.model.ports import StartRequest
-from polos.server import known_keys
+from polos.server import events, known_keys
 from polos.server.served import Served, served_of
 from polos.store import api_keys
 from tests.server import flows
@@ -132,6 +132,20 @@ def test_a_revoked_key_opens_nothing_for_long(
     assert ids(plain.get(API, headers=headers)) == ["of shop"]
     api_keys.revoke(served.bound.store.database, headers["Authorization"].split("_")[1])
     assert plain.get(API, headers=headers).status_code == 401
+
+
+def test_the_stream_of_a_revoked_key_ends(
+    served: Served, plain: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_keys, "_REMEMBERED", 0.0)
+    monkeypatch.setattr(events, "HEARTBEAT", 0.05)
+    headers = bearer(served)
+    with plain.stream("GET", f"{API}/of shop/events", headers=headers) as stream:
+        said = stream.iter_text()
+        assert "event: progress" in "".join(next(said) for _ in range(2))
+        assert "still here" in next(said)
+        api_keys.revoke(served.bound.store.database, headers["Authorization"].split("_")[1])
+        assert "still here" in "".join(said)
 
 
 def test_keys_work_beside_flowers_own_authentication(
