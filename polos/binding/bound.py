@@ -174,8 +174,15 @@ class Bound:
         task_id: str,
         options: Mapping[str, Any],
     ) -> str:
-        """Write the execution of a task that Celery is asked to send, then send its hint."""
-        return self.starts.start(workflow_id, args, kwargs, task_id, options)
+        """Write the execution of a task that Celery is asked to send, then send its hint.
+
+        Raises:
+            StoreUnavailable: it is away; what follows an end waits for it as long as a step may.
+        """
+        return self._ends.follow(
+            lambda: self.starts.start(workflow_id, args, kwargs, task_id, options),
+            lambda ask: self._contact.insist(ask, self.stopping, self.soft_shutdown),
+        )
 
     def deliver(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -274,6 +281,10 @@ class Bound:
         if self._keeper is not None:
             self._keeper.hand_back()
 
+    def is_telling(self, execution_id: str) -> bool:
+        """Whether Celery is being told of this end, and sends what follows it."""
+        return self._ends.is_telling(execution_id)
+
     def is_completed(self, execution_id: str) -> bool:
         """Whether Celery is being told that this execution has completed."""
         return self._ends.is_completed(execution_id)
@@ -281,6 +292,10 @@ class Bound:
     def announced(self, execution_id: str, state: str) -> None:
         """Celery has stored an end as this state, and sent what follows it."""
         self._ends.announced(execution_id, state)
+
+    def tell_again(self, execution_id: str) -> None:
+        """What follows an end may not have been sent: it is to be announced again."""
+        self._ends.tell_again(execution_id)
 
     def process_may_be_gone(self) -> None:
         """Look now for leases that a dead pool process left behind."""

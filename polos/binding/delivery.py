@@ -80,6 +80,14 @@ class Receiver(Protocol):
         """Celery has stored an end as this state, and sent what follows it."""
         ...
 
+    def tell_again(self, execution_id: str) -> None:
+        """What follows an end may not have been sent: it is to be announced again."""
+        ...
+
+    def is_telling(self, execution_id: str) -> bool:
+        """Whether Celery is being told of this end, and sends what follows it."""
+        ...
+
     def is_completed(self, execution_id: str) -> bool:
         """Whether Celery is being told that this execution has completed."""
         ...
