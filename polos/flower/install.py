@@ -12,8 +12,8 @@ from typing import Any
 
 from flower import urls
 from tornado.template import Loader, Template
-from tornado.web import StaticFileHandler
 
+from polos.flower.assets import ASSETS
 from polos.flower.navbar import with_tab
 from polos.flower.pages import PAGES
 from polos.server.routes import ROUTES
@@ -59,7 +59,6 @@ def _add(handlers: list[Any], settings: dict[str, Any]) -> None:
     loader = TabLoader(settings["template_path"])
     if with_tab((Path(loader.root) / _NAVBAR).read_text(encoding="utf-8")) is None:
         raise Unexpected("its navigation has no place for it")
-    static = (r"/polos/static/(.*)", StaticFileHandler, {"path": str(_HERE / "static")})
     # Before the last one, which takes all that is left.
-    handlers[-1:-1] = [*PAGES, *ROUTES, static]
+    handlers[-1:-1] = [*PAGES, *ROUTES, ASSETS]
     settings["template_loader"] = loader
