@@ -14,7 +14,8 @@ from polos.flower.page import POLICY
 
 ROOT = "http://polos.test/below"
 _SCRIPTS = ("polos.js", "polos-actions.js", "polos-form.js")
-_PAGE = """<!doctype html><html lang="en"><head><title>Stage</title></head><body>
+_PAGE = """<!doctype html><html lang="en"><head>
+<meta charset="utf-8"><title>Stage</title></head><body>
 <div id="toast-container"></div><main id="main-content">{body}</main>
 {scripts}</body></html>"""
 
