@@ -14,7 +14,7 @@ from polos.server.served import Served, served_of
 T = TypeVar("T")
 
 # Flower's own pages have no script or style in them either, but for style attributes.
-POLICY = (
+_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "frame-ancestors 'self'; form-action 'self'; base-uri 'none'; object-src 'none'"
 )
@@ -29,7 +29,7 @@ class PageHandler(BaseHandler):
     def set_default_headers(self) -> None:
         """Flower's own, and that nothing comes from elsewhere."""
         super().set_default_headers()
-        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Content-Security-Policy", _POLICY)
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
 

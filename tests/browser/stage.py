@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 from playwright.sync_api import Page, Route
 
 from polos.flower.assets import FOLDER
-from polos.flower.page import POLICY
+from polos.flower.page import _POLICY as POLICY
 
 ROOT = "http://polos.test/below"
 _SCRIPTS = ("polos.js", "polos-actions.js", "polos-form.js")
