@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from tornado.template import Loader, ParseError, Template
-from tornado.web import StaticFileHandler, URLSpec
+from tornado.web import URLSpec
 
+from polos.flower.assets import ASSETS
 from polos.flower.insides import NAVBAR, Insides, Unexpected, known_insides
 from polos.flower.navbar import with_tab
 
 log = logging.getLogger("polos.flower")
 
 _HERE = Path(__file__).parent
-STATIC = _HERE / "static"
 _TEMPLATES = _HERE / "templates"
 _OWN = "polos-"
 
@@ -76,10 +76,7 @@ def _add(flower: Insides) -> None:
     # They are made from Flower's own, which had to be looked at before.
     pages = import_module("polos.flower.pages").PAGES
     routes = import_module("polos.server.routes").ROUTES
-    static = URLSpec(
-        r"/polos/static/(.*)", StaticFileHandler, {"path": str(STATIC)}, name="polos_static"
-    )
-    added = [_named(handler) for handler in (*pages, *routes, static)]
+    added = [_named(handler) for handler in (*pages, *routes, ASSETS)]
     # Before the last one, which takes all that is left.
     flower.handlers[-1:-1] = added
     flower.settings["template_loader"] = loader
