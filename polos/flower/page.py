@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from flower.views import BaseHandler
-from tornado.web import HTTPError
+from tornado.web import HTTPError, authenticated
 
 from polos.errors import ConfigurationError, SchemaError, StoreUnavailable
 from polos.server.access import Caller, Refused, caller_of
@@ -33,19 +33,23 @@ _TROUBLE = (StoreUnavailable, SchemaError, ConfigurationError)
 class PageHandler(BaseHandler):
     """A page of the tab."""
 
+    is_page = True
     served: Served
     caller: Caller
 
     def set_default_headers(self) -> None:
         """Flower's own, and that nothing comes from elsewhere."""
         super().set_default_headers()
+        # Flower lets any site read what it shows to everybody.
+        self.clear_header("Access-Control-Allow-Origin")
         self.set_header("Content-Security-Policy", _POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
 
+    @authenticated
     async def prepare(self) -> None:
-        """Find out who asks."""
+        """Find out who asks; whom Flower doesn't know is sent to its login."""
         served = served_of(self.capp)
         if served is None:
             raise HTTPError(404)
