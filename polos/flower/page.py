@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from flower.views import BaseHandler
-from tornado.web import HTTPError
+from tornado.web import HTTPError, authenticated
 
+from polos.errors import ConfigurationError, SchemaError, StoreUnavailable
 from polos.server.access import Caller, Refused, caller_of
 from polos.server.served import Served, served_of
 
 T = TypeVar("T")
+
+log = logging.getLogger("polos.flower")
 
 # Flower's own pages have no script or style in them either, but for style attributes.
 _POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "frame-ancestors 'self'; form-action 'self'; base-uri 'none'; object-src 'none'"
 )
+# What a database that is away may take to say so; then nobody waits any longer.
+_PATIENCE = 20
+_TROUBLE = (StoreUnavailable, SchemaError, ConfigurationError)
 
 
 class PageHandler(BaseHandler):
     """A page of the tab."""
 
+    is_page = True
     served: Served
     caller: Caller
 
     def set_default_headers(self) -> None:
         """Flower's own, and that nothing comes from elsewhere."""
         super().set_default_headers()
+        # Flower lets any site read what it shows to everybody.
+        self.clear_header("Access-Control-Allow-Origin")
         self.set_header("Content-Security-Policy", _POLICY)
+        self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
 
+    @authenticated
     async def prepare(self) -> None:
-        """Find out who asks."""
+        """Find out who asks; whom Flower doesn't know is sent to its login."""
         served = served_of(self.capp)
         if served is None:
             raise HTTPError(404)
@@ -50,6 +65,56 @@ class PageHandler(BaseHandler):
         asked = self.get_query_argument("project", "") or self.served.settings.project_id
         return self.caller.project_id or asked
 
+    @property
+    def part(self) -> str:
+        """The part of the page that is asked for; empty for the whole page."""
+        return self.get_query_argument("part", "")
+
+    def href(self, page: str, *names: str, **query: Any) -> str:
+        """The address of a page of the tab, in the project that is shown.
+
+        Args:
+            page: the name of its route, such as ``polos_workflows``.
+            *names: what stands in its path.
+            **query: its arguments; those that are None or empty are left out.
+        """
+        if self.project_id != self.served.settings.project_id:
+            query.setdefault("project", self.project_id)
+        given = {name: value for name, value in query.items() if value not in (None, "", ())}
+        path = self.reverse_url(page, *names)
+        return f"{path}?{urlencode(given, doseq=True)}" if given else path
+
+    def get_template_namespace(self) -> dict[str, Any]:
+        """Tornado's own, and what makes addresses."""
+        return super().get_template_namespace() | {"href": self.href}
+
     async def ask(self, work: Callable[..., T], *args: Any) -> T:
-        """Run what waits for the database in a thread."""
-        return await self.served.ask(work, *args)
+        """Run what waits for the database in a thread.
+
+        Raises:
+            StoreUnavailable: also where it does not answer at all.
+        """
+        try:
+            return await asyncio.wait_for(self.served.ask(partial(work, *args)), _PATIENCE)
+        except TimeoutError as error:
+            raise StoreUnavailable("", f"no answer within {_PATIENCE} s") from error
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Without a traceback, where it is the store's trouble."""
+        if isinstance(value, _TROUBLE):
+            log.warning("%s can't be shown: %s", self.request.path, value)
+        else:
+            super().log_exception(typ, value, tb)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Flower's own page, or what is wrong with the store and what to do."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        if not isinstance(error, _TROUBLE):
+            super().write_error(status_code, **kwargs)
+        elif self.part:
+            self.set_status(503)
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.finish(str(error))
+        else:
+            self.set_status(503)
+            self.render("polos-trouble.html", error=error)
