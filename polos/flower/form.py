@@ -41,7 +41,7 @@ class Field:
     Attributes:
         kind: ``text``, ``line`` (a text without line breaks), ``secret``, ``integer``, ``number``,
             ``decimal``, ``boolean``, ``date``, ``time``, ``moment``, ``choice``, ``const``,
-            ``list``, ``dict``, ``object``, ``union`` or ``json``.
+            ``list``, ``dict``, ``object``, ``union``, ``json``, or ``none``: nothing can be given.
         name: its key in the object that it is in.
         label: for people.
         required: whether it has to be given.
@@ -84,7 +84,7 @@ def form_of(schema: Schema | None) -> Field:
     if schema is None:
         return Field("json", label="payload", required=False)
     if schema.get("type") == "null":
-        return Field("object", label="payload")
+        return Field("none")
     return _Reader(schema.get("$defs", {})).field("", "payload", schema, required=True)
 
 
