@@ -92,17 +92,21 @@ class DirectClient:
             StoreUnavailable: the database can't be reached; nothing was started, unless the
                 error is ``uncertain``.
         """
+        return self.started(request)[0]
+
+    def started(self, request: StartRequest) -> tuple[Execution, bool]:
+        """What ``start`` gives, and whether it was not there before: its key was not taken."""
         new = self._new(request)
         if request.connection is not None:
             committed = self._send_soon if request.dispatch else _leave
-            return start_within(request.connection, new, committed)[0]
+            return start_within(request.connection, new, committed)
         self._check_known([request.workflow_id])
         if request.awaited:
             new = replace(new, listener=self.watcher.expect(new.id))
         execution, fresh = self.store.start(new)
         if fresh and request.dispatch and not request.delay_seconds:
             self._dispatcher.dispatch([Hint.of(execution)])
-        return execution
+        return execution, fresh
 
     def start_many(self, requests: Sequence[StartRequest]) -> list[Execution]:
         """Write executions that are due at once, all or none, and send their hints.

@@ -13,7 +13,12 @@ from polos.codec.failures import (
     encode_history,
     failure_of,
 )
-from polos.codec.payloads import decode_payload, encode_payload, json_payload
+from polos.codec.payloads import (
+    decode_payload,
+    encode_payload,
+    foreign_payload,
+    json_payload,
+)
 from polos.codec.redaction import redacted, redacted_text
 from polos.codec.unpackables import unpackable
 from polos.codec.values import decode, encode
@@ -29,6 +34,7 @@ __all__ = [
     "encode_history",
     "encode_payload",
     "failure_of",
+    "foreign_payload",
     "json_payload",
     "plain",
     "redacted",

@@ -120,7 +120,9 @@ class _Reader:
             default=json.dumps(whole["default"]) if "default" in whole else None,
         )
 
-    def _resolved(self, schema: Schema, path: tuple[str, ...]) -> tuple[Schema, tuple[str, ...], bool]:
+    def _resolved(
+        self, schema: Schema, path: tuple[str, ...]
+    ) -> tuple[Schema, tuple[str, ...], bool]:
         """A schema without references; False where it leads into itself."""
         while True:
             parts = schema.get("allOf")

@@ -78,9 +78,7 @@ def _queued(database: Database, named: dict[str, str]) -> Count:
     return Count(min(number, MOST), number > MOST or row.looked == most)
 
 
-def _completed(
-    database: Database, named: dict[str, str], found: dict[Status, Count]
-) -> Count:
+def _completed(database: Database, named: dict[str, str], found: dict[Status, Count]) -> Count:
     """What has ended, without those that ended otherwise: there is no index of it."""
     others = [found[Status.FAILED], found[Status.CANCELLED]]
     if any(it.more for it in others):

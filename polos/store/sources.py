@@ -14,9 +14,8 @@ from polos.model.states import Status
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import one_of
-from polos.store.schema import IS_LISTED, LISTED
+from polos.store.schema import IS_LISTED, LISTED, tags
 from polos.store.schema import executions as table
-from polos.store.schema import tags
 from polos.store.unindexed import of_project
 
 WINDOW = 5000
@@ -78,9 +77,7 @@ def sources_of(database: Database, sought: Sought) -> list[Source]:
 def conditions(columns: Mapping[str, Any], rest: Sought) -> list[ColumnElement[bool]]:
     """What is left to look at, as conditions on these columns."""
     found = [
-        columns[name] == getattr(rest, name)
-        for name in _EQUAL
-        if getattr(rest, name) is not None
+        columns[name] == getattr(rest, name) for name in _EQUAL if getattr(rest, name) is not None
     ]
     if rest.statuses:
         names = [literal_column(f"'{status.value}'") for status in sorted(set(rest.statuses))]
