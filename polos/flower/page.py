@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from flower.views import BaseHandler
+from tornado.escape import url_escape
 from tornado.web import HTTPError, authenticated
 
 from polos.errors import ConfigurationError, SchemaError, StoreUnavailable
@@ -84,9 +85,16 @@ class PageHandler(BaseHandler):
         path = self.reverse_url(page, *names)
         return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
+    def execution_href(self, execution_id: str) -> str:
+        """The address of an execution's page."""
+        path, _, query = self.href("polos_workflows").partition("?")
+        name = url_escape(execution_id, plus=False)
+        return f"{path}/execution/{name}{'?' if query else ''}{query}"
+
     def get_template_namespace(self) -> dict[str, Any]:
         """Tornado's own, and what makes addresses."""
-        return super().get_template_namespace() | {"href": self.href}
+        own = {"href": self.href, "execution_href": self.execution_href}
+        return super().get_template_namespace() | own
 
     async def ask(self, work: Callable[..., T], *args: Any) -> T:
         """Run what waits for the database in a thread.

@@ -55,7 +55,7 @@ def _in_window(database: Database, named: dict[str, str], asked: Sought) -> dict
 
 
 def _listed(database: Database, named: dict[str, str], status: Status) -> Count:
-    having = (_in_project, one_of((status,)), literal_column(f"{table.name}.{IS_LISTED}"))
+    having: Any = (_in_project, one_of((status,)), literal_column(f"{table.name}.{IS_LISTED}"))
     return _count(_number(database, named, having, MOST))
 
 
@@ -78,9 +78,7 @@ def _queued(database: Database, named: dict[str, str]) -> Count:
     return Count(min(number, MOST), number > MOST or row.looked == most)
 
 
-def _completed(
-    database: Database, named: dict[str, str], found: dict[Status, Count]
-) -> Count:
+def _completed(database: Database, named: dict[str, str], found: dict[Status, Count]) -> Count:
     """What has ended, without those that ended otherwise: there is no index of it."""
     others = [found[Status.FAILED], found[Status.CANCELLED]]
     if any(it.more for it in others):

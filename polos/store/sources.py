@@ -14,9 +14,8 @@ from polos.model.states import Status
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import one_of
-from polos.store.schema import IS_LISTED, LISTED
+from polos.store.schema import IS_LISTED, LISTED, tags
 from polos.store.schema import executions as table
-from polos.store.schema import tags
 from polos.store.unindexed import of_project
 
 WINDOW = 5000
@@ -78,12 +77,12 @@ def sources_of(database: Database, sought: Sought) -> list[Source]:
 def conditions(columns: Mapping[str, Any], rest: Sought) -> list[ColumnElement[bool]]:
     """What is left to look at, as conditions on these columns."""
     found = [
-        columns[name] == getattr(rest, name)
-        for name in _EQUAL
-        if getattr(rest, name) is not None
+        columns[name] == getattr(rest, name) for name in _EQUAL if getattr(rest, name) is not None
     ]
     if rest.statuses:
-        names = [literal_column(f"'{status.value}'") for status in sorted(set(rest.statuses))]
+        names: list[Any] = [
+            literal_column(f"'{status.value}'") for status in sorted(set(rest.statuses))
+        ]
         found.append(columns["status"].in_(names))
     if rest.id_prefix is not None:
         found.append(columns["project_id"] == _project)
@@ -115,7 +114,7 @@ def _of_status(database: Database, rest: Sought, status: Status) -> Source:
     alone: tuple[ColumnElement[bool], ...] = (one_of((status,)),)
     others = replace(rest, statuses=())
     if status in LISTED:
-        listed = literal_column(f"{table.name}.{IS_LISTED}")
+        listed: Any = literal_column(f"{table.name}.{IS_LISTED}")
         return Source((_in_project, *alone, listed), others, "polos_ix_status")
     if status is Status.RUNNING:
         held = table.c.lease_expires_at.is_not(None)

@@ -39,7 +39,7 @@ class Order:
         return [part.asc() if self.up else part.desc() for part in parts]
 
     def behind(self, place: Place, created_at: Any, id_: Any) -> ColumnElement[bool]:
-        """Whether an execution comes after a place. No comparison of rows: MySQL has no index then."""
+        """Whether an execution comes after a place; in words for which MySQL has an index."""
         beyond: ColumnElement[bool] = id_ > place.id if self.up else id_ < place.id
         if self.by_id:
             return beyond
@@ -69,9 +69,7 @@ def window_of(sought: Sought, order: Order, source: Source) -> Select[Any]:
     return window.order_by(*order.clauses(of.c.created_at, id_))
 
 
-def bounds(
-    sought: Sought, order: Order, created_at: Any, id_: Any
-) -> list[ColumnElement[bool]]:
+def bounds(sought: Sought, order: Order, created_at: Any, id_: Any) -> list[ColumnElement[bool]]:
     """The time and the place that are looked for, as conditions on what an index is in order of."""
     found = [] if order.by_id else created(sought, created_at)
     place = sought.place
