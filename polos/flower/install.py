@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tornado.template import Loader, ParseError, Template
 from tornado.routing import URLSpec
+from tornado.template import Loader, ParseError, Template
 
 from polos.flower.assets import ASSETS
 from polos.flower.insides import NAVBAR, Insides, Unexpected, known_insides

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from tornado.web import authenticated
 
@@ -36,7 +37,7 @@ class ListPage(PageHandler):
         """Show one page of the list."""
         try:
             asked = asked_for(
-                lambda name: self.get_query_argument(name, ""), self.get_query_arguments
+                partial(self.get_query_argument, default=""), self.get_query_arguments
             )
         except ValueError as error:
             self.set_status(400)
@@ -52,7 +53,12 @@ class ListPage(PageHandler):
         return _Shown(found, counts.value)
 
     async def _show(self, asked: Asked, shown: _Shown | None, wrong: str = "") -> None:
-        given = {"asked": asked, "shown": shown, "wrong": wrong, "project_id": self.project_id}
+        given: dict[str, Any] = {
+            "asked": asked,
+            "shown": shown,
+            "wrong": wrong,
+            "project_id": self.project_id,
+        }
         given |= {"at": at, "lasting": lasting, "one_line": one_line, "doing": doing}
         given |= {"statuses": tuple(Status), "may_change": self.caller.may_change}
         if self.part == "rows" and shown is not None:

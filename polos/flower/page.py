@@ -63,7 +63,7 @@ class PageHandler(BaseHandler):
     @property
     def project_id(self) -> str:
         """The project that is shown: the one that is asked for, else the app's own."""
-        asked = self.get_query_argument("project", "") or self.served.settings.project_id
+        asked: str = self.get_query_argument("project", "") or self.served.settings.project_id
         return self.caller.project_id or asked
 
     @property
@@ -82,7 +82,7 @@ class PageHandler(BaseHandler):
         if self.project_id != self.served.settings.project_id:
             query.setdefault("project", self.project_id)
         given = {name: value for name, value in query.items() if value not in (None, "", ())}
-        path = self.reverse_url(page, *names)
+        path: str = self.reverse_url(page, *names)
         return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
     def execution_href(self, execution_id: str) -> str:
@@ -94,7 +94,8 @@ class PageHandler(BaseHandler):
     def get_template_namespace(self) -> dict[str, Any]:
         """Tornado's own, and what makes addresses."""
         own = {"href": self.href, "execution_href": self.execution_href}
-        return super().get_template_namespace() | own
+        namespace: dict[str, Any] = super().get_template_namespace()
+        return namespace | own
 
     async def ask(self, work: Callable[..., T], *args: Any) -> T:
         """Run what waits for the database in a thread.
