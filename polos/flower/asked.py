@@ -91,7 +91,7 @@ def asked_for(one: Callable[[str], str], several: Callable[[str], Sequence[str]]
     return Asked(texts, statuses, sought)
 
 
-def _text(texts: dict[str, str]) -> dict[str, str | None]:
+def _text(texts: dict[str, str]) -> dict[str, Any]:
     text = texts.get("text")
     by = texts.get("by", "id")
     if by not in KINDS:
@@ -100,7 +100,7 @@ def _text(texts: dict[str, str]) -> dict[str, str | None]:
     return {field: check_text(name, text)} if text else {}
 
 
-def _times(texts: dict[str, str]) -> dict[str, Micros | None]:
+def _times(texts: dict[str, str]) -> dict[str, Any]:
     span = texts.get("span", "")
     if span not in SPANS:
         raise ValueError(f"span is {span!r}; it can be {', '.join(filter(None, SPANS))}")

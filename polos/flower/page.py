@@ -69,7 +69,8 @@ class PageHandler(BaseHandler):
     @property
     def part(self) -> str:
         """The part of the page that is asked for; empty for the whole page."""
-        return self.get_query_argument("part", "")
+        found: str = self.get_query_argument("part", "")
+        return found
 
     def href(self, page: str, *names: str, **query: Any) -> str:
         """The address of a page of the tab, in the project that is shown.
