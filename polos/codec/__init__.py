@@ -13,6 +13,7 @@ from polos.codec.failures import (
     encode_history,
     failure_of,
 )
+from polos.codec.inputs import input_of
 from polos.codec.payloads import decode_payload, encode_payload, json_payload
 from polos.codec.redaction import redacted, redacted_text
 from polos.codec.unpackables import unpackable
@@ -29,6 +30,7 @@ __all__ = [
     "encode_history",
     "encode_payload",
     "failure_of",
+    "input_of",
     "json_payload",
     "plain",
     "redacted",
