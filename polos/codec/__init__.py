@@ -13,6 +13,7 @@ from polos.codec.failures import (
     encode_history,
     failure_of,
 )
+from polos.codec.inputs import input_of
 from polos.codec.payloads import (
     decode_payload,
     encode_payload,
@@ -35,6 +36,7 @@ __all__ = [
     "encode_payload",
     "failure_of",
     "foreign_payload",
+    "input_of",
     "json_payload",
     "plain",
     "redacted",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from polos import codec
@@ -42,6 +43,8 @@ def details(execution: Execution, progress: Progress) -> dict[str, Any]:
         "deadline_at": _iso(execution.deadline_at),
         "cancel_requested_at": _iso(execution.cancel_requested_at),
         "tags": list(progress.tags),
+        "worker": progress.worker,
+        "executing": list(progress.executing),
         "steps": done + [_outstanding(wait, children.get(wait.step_key)) for wait in waits],
         "children": [_child(child) for child in progress.children],
     }
@@ -57,6 +60,7 @@ def _done(row: Checkpoint, child: Child | None) -> dict[str, Any]:
         "finished_at": _iso(row.created_at),
         "due_at": None,
         **_error(row.failure),
+        "input": _input(row.input),
         "value": _plain(row.value),
         "history": _history(row.history),
         "child_execution_id": _started(row, child),
@@ -74,6 +78,7 @@ def _outstanding(wait: Wait, child: Child | None) -> dict[str, Any]:
         "finished_at": None,
         "due_at": _iso(wait.due_at),
         **_error(wait.failure),
+        "input": _input(wait.input),
         "value": None,
         "history": _history(wait.history),
         "child_execution_id": (wait.target_id or (child and child.id)) if is_child else None,
@@ -111,6 +116,13 @@ def _history(data: bytes | None) -> list[dict[str, Any]]:
         {"at": _iso(tried.at), "error_type": tried.error_type, "error": tried.reason}
         for tried in codec.decode_history(data)
     ]
+
+
+def _input(data: bytes | None) -> Any:
+    try:
+        return None if data is None else json.loads(data)
+    except ValueError:
+        return data.decode("utf-8", "replace") if data else None
 
 
 def _plain(value: bytes | None) -> Any:

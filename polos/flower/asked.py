@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from polos.definition.names import check_text
 from polos.model.finding import Sought
 from polos.model.listing import Place
-from polos.model.records import Micros, as_micros
+from polos.model.records import SECOND, Micros, as_micros
 from polos.model.states import Status
 
 LIMIT = 50
@@ -50,20 +50,27 @@ class Asked:
         """Whether anything is left out."""
         return self.sought.is_narrow
 
+    @property
+    def counted(self) -> Sought:
+        """What is counted by status: the same in any status, on all pages."""
+        return replace(self.sought.at(None), statuses=())
+
+    def toggled(self, status: Status) -> list[str]:
+        """The statuses with one more, or without one that is among them."""
+        chosen = set(self.statuses) ^ {status}
+        return [it.value for it in Status if it in chosen]
+
     def query(self, **changes: Any) -> dict[str, Any]:
         """The arguments of an address that asks for the same, but for these changes."""
         return dict(self.texts) | {"status": [it.value for it in self.statuses]} | changes
 
 
-def asked_for(
-    one: Callable[[str], str], several: Callable[[str], Sequence[str]], zone: tzinfo
-) -> Asked:
+def asked_for(one: Callable[[str], str], several: Callable[[str], Sequence[str]]) -> Asked:
     """What the arguments of an address ask for.
 
     Args:
         one: gives an argument, or an empty text.
         several: gives all that an argument is.
-        zone: of the times in it.
 
     Raises:
         ValueError: one of them can't be understood; the text says which, and what to write.
@@ -79,12 +86,12 @@ def asked_for(
         newer=bool(one("before")),
         limit=LIMIT,
         **_text(texts),
-        **_times(texts, zone),
+        **_times(texts),
     )
     return Asked(texts, statuses, sought)
 
 
-def _text(texts: dict[str, str]) -> dict[str, str | None]:
+def _text(texts: dict[str, str]) -> dict[str, Any]:
     text = texts.get("text")
     by = texts.get("by", "id")
     if by not in KINDS:
@@ -93,28 +100,29 @@ def _text(texts: dict[str, str]) -> dict[str, str | None]:
     return {field: check_text(name, text)} if text else {}
 
 
-def _times(texts: dict[str, str], zone: tzinfo) -> dict[str, Micros | None]:
+def _times(texts: dict[str, str]) -> dict[str, Any]:
     span = texts.get("span", "")
     if span not in SPANS:
         raise ValueError(f"span is {span!r}; it can be {', '.join(filter(None, SPANS))}")
     length = SPANS[span][1]
     if length is not None:
-        return {"created_after": as_micros(datetime.now(UTC) - length)}
+        # To ten seconds: who asks again soon asks for the same.
+        since = as_micros(datetime.now(UTC) - length)
+        return {"created_after": Micros(since - since % (10 * SECOND))}
     if span != "between":
         return {}
     return {
-        "created_after": _moment("from", texts, zone),
-        "created_before": _moment("to", texts, zone),
+        "created_after": _moment("from", texts),
+        "created_before": _moment("to", texts),
     }
 
 
-def _moment(name: str, texts: dict[str, str], zone: tzinfo) -> Micros | None:
+def _moment(name: str, texts: dict[str, str]) -> Micros | None:
     text = texts.get(name)
     if not text:
         return None
     try:
-        found = datetime.fromisoformat(text)
-        return as_micros(found if found.tzinfo else found.replace(tzinfo=zone))
+        return as_micros(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         raise ValueError(f"'{name}' is {text!r}; write a time as 2030-01-31T08:00") from None
 

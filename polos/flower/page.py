@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from flower.views import BaseHandler
+from tornado.escape import url_escape
 from tornado.web import HTTPError, authenticated
 
 from polos.errors import ConfigurationError, SchemaError, StoreUnavailable
@@ -62,13 +63,14 @@ class PageHandler(BaseHandler):
     @property
     def project_id(self) -> str:
         """The project that is shown: the one that is asked for, else the app's own."""
-        asked = self.get_query_argument("project", "") or self.served.settings.project_id
+        asked: str = self.get_query_argument("project", "") or self.served.settings.project_id
         return self.caller.project_id or asked
 
     @property
     def part(self) -> str:
         """The part of the page that is asked for; empty for the whole page."""
-        return self.get_query_argument("part", "")
+        found: str = self.get_query_argument("part", "")
+        return found
 
     def href(self, page: str, *names: str, **query: Any) -> str:
         """The address of a page of the tab, in the project that is shown.
@@ -81,12 +83,20 @@ class PageHandler(BaseHandler):
         if self.project_id != self.served.settings.project_id:
             query.setdefault("project", self.project_id)
         given = {name: value for name, value in query.items() if value not in (None, "", ())}
-        path = self.reverse_url(page, *names)
+        path: str = self.reverse_url(page, *names)
         return f"{path}?{urlencode(given, doseq=True)}" if given else path
+
+    def execution_href(self, execution_id: str) -> str:
+        """The address of an execution's page."""
+        path, _, query = self.href("polos_workflows").partition("?")
+        name = url_escape(execution_id, plus=False)
+        return f"{path}/execution/{name}{'?' if query else ''}{query}"
 
     def get_template_namespace(self) -> dict[str, Any]:
         """Tornado's own, and what makes addresses."""
-        return super().get_template_namespace() | {"href": self.href}
+        own = {"href": self.href, "execution_href": self.execution_href}
+        namespace: dict[str, Any] = super().get_template_namespace()
+        return namespace | own
 
     async def ask(self, work: Callable[..., T], *args: Any) -> T:
         """Run what waits for the database in a thread.

@@ -245,12 +245,16 @@ class Progress:
         waits: what it waits for.
         children: the executions that its steps have started.
         tags: its labels, sorted.
+        executing: the steps whose functions run, of those that have done so for some seconds.
+        worker: who runs it.
     """
 
     checkpoints: tuple[Checkpoint, ...] = ()
     waits: tuple[Wait, ...] = ()
     children: tuple[Child, ...] = ()
     tags: tuple[str, ...] = ()
+    executing: tuple[str, ...] = ()
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def _in_window(database: Database, named: dict[str, str], asked: Sought) -> dict
 
 
 def _listed(database: Database, named: dict[str, str], status: Status) -> Count:
-    having = (_in_project, one_of((status,)), literal_column(f"{table.name}.{IS_LISTED}"))
+    having: Any = (_in_project, one_of((status,)), literal_column(f"{table.name}.{IS_LISTED}"))
     return _count(_number(database, named, having, MOST))
 
 

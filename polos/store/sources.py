@@ -80,7 +80,9 @@ def conditions(columns: Mapping[str, Any], rest: Sought) -> list[ColumnElement[b
         columns[name] == getattr(rest, name) for name in _EQUAL if getattr(rest, name) is not None
     ]
     if rest.statuses:
-        names = [literal_column(f"'{status.value}'") for status in sorted(set(rest.statuses))]
+        names: list[Any] = [
+            literal_column(f"'{status.value}'") for status in sorted(set(rest.statuses))
+        ]
         found.append(columns["status"].in_(names))
     if rest.id_prefix is not None:
         found.append(columns["project_id"] == _project)
@@ -112,7 +114,7 @@ def _of_status(database: Database, rest: Sought, status: Status) -> Source:
     alone: tuple[ColumnElement[bool], ...] = (one_of((status,)),)
     others = replace(rest, statuses=())
     if status in LISTED:
-        listed = literal_column(f"{table.name}.{IS_LISTED}")
+        listed: Any = literal_column(f"{table.name}.{IS_LISTED}")
         return Source((_in_project, *alone, listed), others, "polos_ix_status")
     if status is Status.RUNNING:
         held = table.c.lease_expires_at.is_not(None)
