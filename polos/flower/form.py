@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 Schema = Mapping[str, Any]
+# The definitions that a schema is inside of.
+_Path = tuple[str, ...]
 
 # Deeper ones, and those inside of themselves, are typed as JSON.
 _DEEPEST = 6
@@ -95,7 +97,7 @@ class _Reader:
         self._definitions = definitions
 
     def field(
-        self, name: str, label: str, schema: Schema, *, required: bool, path: tuple[str, ...] = ()
+        self, name: str, label: str, schema: Schema, *, required: bool, path: _Path = ()
     ) -> Field:
         """The field of one schema.
 
@@ -120,9 +122,7 @@ class _Reader:
             default=json.dumps(whole["default"]) if "default" in whole else None,
         )
 
-    def _resolved(
-        self, schema: Schema, path: tuple[str, ...]
-    ) -> tuple[Schema, tuple[str, ...], bool]:
+    def _resolved(self, schema: Schema, path: _Path) -> tuple[Schema, tuple[str, ...], bool]:
         """A schema without references; False where it leads into itself."""
         while True:
             parts = schema.get("allOf")
@@ -148,7 +148,7 @@ class _Reader:
         members = [it for it in listed if it.get("type") != "null"]
         return members or [{"type": "null"}], len(members) < len(listed)
 
-    def _union(self, members: list[Schema], path: tuple[str, ...]) -> Field:
+    def _union(self, members: list[Schema], path: _Path) -> Field:
         kinds = {it.get("type") for it in members}
         if kinds == {"number", "string"} and any("pattern" in it for it in members):
             return Field("decimal", hint=_hint(members[0]))
@@ -159,7 +159,7 @@ class _Reader:
         whole, _, _ = self._resolved(schema, ())
         return str(whole.get("title") or whole.get("format") or whole.get("type") or "JSON")
 
-    def _one(self, schema: Schema, path: tuple[str, ...]) -> Field:
+    def _one(self, schema: Schema, path: _Path) -> Field:
         schema, path, fits = self._resolved(schema, path)
         if not fits:
             return Field("json")
@@ -181,7 +181,7 @@ class _Reader:
                 found = Field("json")
         return replace(found, description=str(schema.get("description", "")))
 
-    def _object(self, schema: Schema, path: tuple[str, ...]) -> Field:
+    def _object(self, schema: Schema, path: _Path) -> Field:
         properties = schema.get("properties")
         if isinstance(properties, dict):
             required = schema.get("required", ())
@@ -196,7 +196,7 @@ class _Reader:
             return Field("dict", item=item, hint=_hint(schema))
         return Field("json")
 
-    def _list(self, schema: Schema, path: tuple[str, ...]) -> Field:
+    def _list(self, schema: Schema, path: _Path) -> Field:
         items = schema.get("items")
         if not isinstance(items, dict) or not items or "prefixItems" in schema:
             return Field("json")
