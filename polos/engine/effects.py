@@ -215,9 +215,12 @@ class AttemptEffects:
             if row is not None:
                 return row
             failed += 1
-            history = self._longer(history, error)
-            back_off = Wait(request.key, request.kind, None, None, failed, error, started, history)
-            await self._back_off(back_off, policy.delay(failed))
+            at = self._attempt.clock.at_most()
+            due = Micros(at + micros(policy.delay(failed)))
+            history = _longer(history, error, at, due)
+            wait = Wait(request.key, request.kind, due, None, failed, error, started, history)
+            self._journal.keep_wait(wait)
+            await self._branches.timer(wait, due)
 
     async def _try(
         self, request: StepRequest, policy: RetryPolicy, this: Trial
@@ -295,18 +298,6 @@ class AttemptEffects:
         returned = await self._branches.call(partial(_begun, attempt, key, function))
         return await attempt.interruptible(returned) if _may_be_awaited(returned) else returned
 
-    def _longer(self, history: bytes | None, failure: Failure | None) -> bytes | None:
-        if failure is None:
-            return history
-        tried = Tried(self._attempt.clock.at_most(), failure.error_type, failure.reason)
-        return encode_history([*decode_history(history), tried])
-
-    async def _back_off(self, failed: Wait, delay: float) -> None:
-        due = Micros(self._attempt.clock.at_most() + micros(delay))
-        wait = replace(failed, due_at=due)
-        self._journal.keep_wait(wait)
-        await self._branches.timer(wait, due)
-
     def _log(self, level: int, key: str, attempt: int, began: float, text: str) -> None:
         if not log.isEnabledFor(level):
             return
@@ -327,6 +318,15 @@ class AttemptEffects:
                 "attempt": attempt,
             },
         )
+
+
+def _longer(
+    history: bytes | None, failure: Failure | None, at: Micros, again_at: Micros
+) -> bytes | None:
+    if failure is None:
+        return history
+    tried = Tried(at, failure.error_type, failure.reason, again_at)
+    return encode_history([*decode_history(history), tried])
 
 
 def _begun(attempt: Attempt, key: str, function: Callable[[], Any]) -> Any:
