@@ -36,7 +36,7 @@ from polos.model.records import (
     micros,
 )
 from polos.model.retry import RetryPolicy
-from polos.store.children import portions
+from polos.store.children import in_portions
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.step")
@@ -168,7 +168,7 @@ class AttemptEffects:
 
     def _start_children(self) -> None:
         """Start what the branches have asked for since the loop was idle, all together."""
-        for some in portions(self._branches.take_new_children()):
+        for some in in_portions(self._branches.take_new_children()):
             started = self._journal.start_children(some)
             self._send(list(started.values()))
             for child, wait in some:

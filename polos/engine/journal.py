@@ -296,4 +296,5 @@ class Journal:
             row.attempts,
             row.started_at,
             history=row.history,
+            input=row.input,
         )

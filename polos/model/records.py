@@ -82,6 +82,7 @@ class Checkpoint:
         value: the encoded value; None where ``failure`` is set.
         started_at: when its first attempt began, if it took any time.
         history: the attempts that failed before, encoded.
+        input: what it was given, as JSON text that may be cut; for people.
     """
 
     step_key: str
@@ -94,6 +95,7 @@ class Checkpoint:
     started_at: Micros | None = None
     created_at: Micros | None = None
     history: bytes | None = None
+    input: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class Wait:
         attempts: of a step in back-off, how many attempts have failed.
         failure: of a step in back-off, the last error.
         history: of a step in back-off, the attempts that have failed, encoded.
+        input: what it was given, as JSON text that may be cut; for people.
     """
 
     step_key: str
@@ -117,6 +120,7 @@ class Wait:
     failure: Failure | None = None
     started_at: Micros | None = None
     history: bytes | None = None
+    input: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from polos.store.clock import now_micros
 from polos.store.columns import MYSQL
 from polos.store.database import Database
 from polos.store.executions import REDISPATCH_AFTER
+from polos.store.portions import portions
 from polos.store.rows import begun, execution_of, run_timeout_of
 from polos.store.schema import executions as table
 from polos.store.upserts import insert_missing
@@ -70,20 +71,10 @@ def start_many(database: Database, news: Sequence[NewExecution]) -> list[Started
 
 def _start_many(database: Database, news: Sequence[NewExecution]) -> list[Started]:
     def work(connection: Connection) -> list[Started]:
-        return [it for portion in _portions(news) for it in _write(connection, portion)]
+        parts = portions(news, lambda it: len(it.payload), _MOST_ROWS, _MOST_BYTES)
+        return [it for part in parts for it in _write(connection, part)]
 
     return database.transaction(work)
-
-
-def _portions(news: Sequence[NewExecution]) -> Iterator[Sequence[NewExecution]]:
-    begin = size = 0
-    for number, new in enumerate(news):
-        if number - begin == _MOST_ROWS or size > _MOST_BYTES:
-            yield news[begin:number]
-            begin, size = number, 0
-        size += len(new.payload)
-    if news:
-        yield news[begin:]
 
 
 def _write(connection: Connection, news: Sequence[NewExecution]) -> list[Started]:

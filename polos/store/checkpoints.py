@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
@@ -26,6 +27,7 @@ from polos.model.records import Checkpoint
 from polos.store.clock import now_micros
 from polos.store.columns import MYSQL, Blob, Key
 from polos.store.database import Database
+from polos.store.portions import portions
 from polos.store.prebuilt import Prebuilt, run_in
 from polos.store.rows import checkpoint_of, checkpoint_values
 from polos.store.schema import checkpoints, executions
@@ -41,6 +43,7 @@ _COLUMNS: tuple[tuple[str, Any], ...] = (
     ("attempts", Integer),
     ("started_at", BigInteger),
     ("history", Blob),
+    ("input", Blob),
 )
 # Both the statements that are kept and a statement's parameters are bounded by this.
 _MOST_ROWS = 50
@@ -154,20 +157,13 @@ def write(
     return adopted
 
 
-def _portions(dialect: str, rows: Sequence[Checkpoint]) -> list[Sequence[Checkpoint]]:
+def _portions(dialect: str, rows: Sequence[Checkpoint]) -> Sequence[Sequence[Checkpoint]]:
     """What goes into one statement each."""
     if len(rows) <= _MOST_ROWS and dialect not in MYSQL:
         return [rows]
-    found: list[list[Checkpoint]] = [[]]
-    size = 0
-    for row in rows:
-        size += len(row.value or b"")
-        # MySQL and MariaDB refuse a statement that is longer than a packet.
-        if len(found[-1]) == _MOST_ROWS or (found[-1] and size > _MOST_BYTES and dialect in MYSQL):
-            found.append([])
-            size = len(row.value or b"")
-        found[-1].append(row)
-    return list(found)
+    # MySQL and MariaDB refuse a statement that is longer than a packet.
+    most_bytes = _MOST_BYTES if dialect in MYSQL else math.inf
+    return portions(rows, lambda row: len(row.value or b""), _MOST_ROWS, most_bytes)
 
 
 def _written(

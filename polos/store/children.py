@@ -31,6 +31,7 @@ from polos.store import checkpoints, waits
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import insert_executions, moments
+from polos.store.portions import portions
 from polos.store.prebuilt import Prebuilt
 from polos.store.rows import (
     begun,
@@ -77,7 +78,7 @@ def start(
 
     Args:
         children: each with what the parent keeps of it, either waits or checkpoints; so many
-            as ``portions`` puts together.
+            as ``in_portions`` puts together.
 
     Raises:
         LeaseLost: the token no longer holds the parent's lease; nothing was written.
@@ -87,20 +88,11 @@ def start(
     return database.transaction(lambda it: _start(it, parent_id, token, children))
 
 
-def portions(
+def in_portions(
     children: Sequence[tuple[NewExecution, KeptT]],
-) -> list[list[tuple[NewExecution, KeptT]]]:
+) -> list[Sequence[tuple[NewExecution, KeptT]]]:
     """The children in their order, as many together as go into one transaction."""
-    found: list[list[tuple[NewExecution, KeptT]]] = []
-    size = 0
-    for child in children:
-        weight = len(child[0].payload)
-        if not found or len(found[-1]) == _MOST or size + weight > _MOST_BYTES:
-            found.append([])
-            size = 0
-        found[-1].append(child)
-        size += weight
-    return found
+    return portions(children, lambda child: len(child[0].payload), _MOST, _MOST_BYTES)
 
 
 def _start(

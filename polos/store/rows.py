@@ -159,6 +159,7 @@ def checkpoint_of(row: Any) -> Checkpoint:
         started_at=row.started_at,
         created_at=row.created_at,
         history=row.history,
+        input=row.input,
     )
 
 
@@ -173,6 +174,7 @@ def wait_of(row: Any) -> Wait:
         failure=failure_of(row.failure),
         started_at=row.started_at,
         history=row.history,
+        input=row.input,
     )
 
 
@@ -188,6 +190,7 @@ def checkpoint_values(row: Checkpoint) -> dict[str, Any]:
         "attempts": row.attempts,
         "started_at": row.started_at,
         "history": row.history,
+        "input": row.input,
     }
 
 
@@ -203,6 +206,7 @@ def wait_values(execution_id: str, wait: Wait) -> dict[str, Any]:
         "failure": failure_bytes(wait.failure),
         "started_at": wait.started_at,
         "history": wait.history,
+        "input": wait.input,
     }
 
 

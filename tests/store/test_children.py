@@ -8,7 +8,7 @@ from polos.errors import ExecutionExists, LeaseLost
 from polos.model.outcome import Completed
 from polos.model.records import Checkpoint, Kind, NewExecution, Wait
 from polos.store import children
-from polos.store.children import portions
+from polos.store.children import in_portions
 from polos.store.prebuilt import run_in
 from polos.store.sql_store import SqlStore
 from tests.store.scenes import (
@@ -156,10 +156,10 @@ def test_in_a_race_each_child_is_made_once(store: SqlStore) -> None:
 
 def test_a_transaction_is_bounded() -> None:
     heavy = [awaited(number, payload=b"x" * 600_000) for number in range(3)]
-    assert [len(some) for some in portions(many(450))] == [200, 200, 50]
-    assert [len(some) for some in portions(heavy)] == [1, 1, 1]
-    assert [it for some in portions(many(450)) for it in some] == many(450)
-    assert portions([]) == []
+    assert [len(some) for some in in_portions(many(450))] == [200, 200, 50]
+    assert [len(some) for some in in_portions(heavy)] == [1, 1, 1]
+    assert [it for some in in_portions(many(450)) for it in some] == many(450)
+    assert in_portions([]) == []
 
 
 @pytest.mark.parametrize("park", [True, False], ids=["waiting", "running"])
