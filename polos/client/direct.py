@@ -213,7 +213,7 @@ class DirectClient:
             priority=request.priority,
             session_id=request.session_id,
             user_id=request.user_id,
-            deployment_id=self._deployment_id,
+            deployment_id=request.deployment_id or self._deployment_id,
             concurrency_key=request.concurrency_key,
             idempotency_key=request.idempotency_key,
             initial_state=request.initial_state,

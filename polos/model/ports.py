@@ -172,6 +172,7 @@ class StartRequest:
         start_within_seconds: not begun within this time, it never is; also below 0.
         awaited: whether the caller is going to wait for the end.
         connection: the caller's own, in whose transaction it is to be written.
+        deployment_id: a label; the client's own where left out.
     """
 
     workflow_id: str
@@ -193,6 +194,7 @@ class StartRequest:
     awaited: bool = False
     connection: Any = None
     tags: tuple[str, ...] = ()
+    deployment_id: str | None = None
 
 
 __all__ = [

@@ -45,6 +45,8 @@ class Settings:
         unwind_seconds: how long an ended attempt's tasks may take to clean up.
         retention_days: days after its end after which an execution is deleted; 0 keeps all.
         sqlite_synchronous: ``FULL``, or ``NORMAL`` (may lose the last commits when power fails).
+        redact: names of fields that nobody gets to see in pages, logs and events; where it is
+            given as a text, separated by commas.
     """
 
     broker_url: str = ""
@@ -64,6 +66,7 @@ class Settings:
     unwind_seconds: float = 5.0
     retention_days: float = 0.0
     sqlite_synchronous: str = "FULL"
+    redact: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, conf: Mapping[str, Any] | None = None, **given: Any) -> Settings:
@@ -84,6 +87,8 @@ class Settings:
 
 
 def _converted(name: str, value: Any, default: Any) -> Any:
+    if isinstance(default, tuple):
+        return _names(name, value)
     if isinstance(default, bool):
         word = str(value).lower()
         if word not in _YES | _NO:
@@ -108,6 +113,18 @@ def _converted(name: str, value: Any, default: Any) -> Any:
             f"days up to {LONGEST_RETENTION}, or 0 to keep all"
         )
     return made
+
+
+def _names(setting: str, value: Any) -> tuple[str, ...]:
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple | set | frozenset) or not all(
+        isinstance(name, str) for name in given
+    ):
+        raise ConfigurationError(
+            f"POLOS_{setting.upper()} (polos_{setting}) is {value!r}; it must be names, in a list "
+            "or separated by commas"
+        )
+    return tuple(name.strip() for name in given if name.strip())
 
 
 def find_home(start: Path | None = None) -> Path:
