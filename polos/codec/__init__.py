@@ -14,6 +14,7 @@ from polos.codec.failures import (
     failure_of,
 )
 from polos.codec.payloads import decode_payload, encode_payload, json_payload
+from polos.codec.previews import previewed
 from polos.codec.redaction import redacted, redacted_text
 from polos.codec.unpackables import unpackable
 from polos.codec.values import decode, encode
@@ -31,6 +32,7 @@ __all__ = [
     "failure_of",
     "json_payload",
     "plain",
+    "previewed",
     "redacted",
     "redacted_text",
     "unpackable",

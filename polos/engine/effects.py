@@ -7,10 +7,8 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
 
 from polos.codec import decode_history, encode, encode_history, failure_of
 from polos.engine.attempt import Attempt, value_of
@@ -36,6 +34,7 @@ from polos.model.records import (
     micros,
 )
 from polos.model.retry import RetryPolicy
+from polos.model.steps import child_id
 from polos.store.children import in_portions
 from polos.store.sql_store import SqlStore
 
@@ -143,12 +142,8 @@ class AttemptEffects:
 
     def _child(self, request: ChildRequest) -> NewExecution:
         parent = self._journal.execution
-        # Derived, so that a second start of the same step can't make a second child.
-        # An earlier one that was cancelled is not started again, though its parent is tried again.
-        again = f"\0{parent.retried}" if parent.retried else ""
-        child_id = uuid5(NAMESPACE_OID, f"{parent.id}\0{request.key}{again}")
         return NewExecution(
-            id=ExecutionId(str(child_id)),
+            id=ExecutionId(child_id(parent.id, request.key, parent.retried)),
             workflow_id=request.workflow_id,
             project_id=parent.project_id,
             payload=request.payload,
