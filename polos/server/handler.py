@@ -229,7 +229,7 @@ class ApiHandler(BaseHandler):
         self.set_status(status)
         for name, value in headers.items():
             self.set_header(name, value)
-        self.finish(data)
+        self.finish(data or None)
 
     def _send_problem(self, problem: Problem) -> None:
         answer = Answer(problem.to_dict(), problem.status, problem.headers, PROBLEM_TYPE)
