@@ -20,6 +20,7 @@ from polos.codec.payloads import (
     foreign_payload,
     json_payload,
 )
+from polos.codec.redaction import redacted, redacted_text
 from polos.codec.unpackables import unpackable
 from polos.codec.values import decode, encode
 
@@ -38,5 +39,7 @@ __all__ = [
     "input_of",
     "json_payload",
     "plain",
+    "redacted",
+    "redacted_text",
     "unpackable",
 ]
