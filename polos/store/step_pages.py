@@ -28,7 +28,7 @@ from polos.store.database import Database
 from polos.store.schema import checkpoints, waits
 
 # Into so many parts the time of an execution is cut, to show where its steps lie.
-PARTS = 120
+PARTS = 60
 _MOST_WAITS = 25
 _RETRIED = frozenset({Kind.STEP.value, Kind.TRANSACTION.value})
 
@@ -69,7 +69,12 @@ _waiting = (
         *beginnings(waits.c.input, waits.c.failure),
     )
     .where(_is_open)
-    .order_by(case((waits.c.due_at.is_(None), 1), else_=0), waits.c.due_at, waits.c.step_key)
+    .order_by(
+        case((waits.c.due_at.is_(None), 1), else_=0),
+        waits.c.due_at,
+        waits.c.started_at,
+        waits.c.step_key,
+    )
     .limit(_MOST_WAITS)
 )
 

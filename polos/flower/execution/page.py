@@ -126,8 +126,13 @@ class Addresses:
 
 
 def clock_of(found: Seen) -> Callable[[datetime | None], str]:
-    """How moments of an execution are written: the day only where it is another one."""
-    day = as_datetime(found.head.execution.created_at).date()
+    """How moments of an execution are written: without the day where that is always the same."""
+    execution = found.head.execution
+    day = as_datetime(execution.created_at).date()
+    if as_datetime(execution.finished_at or found.head.now).date() != day:
+        return lambda then: (
+            f"{then:%Y-%m-%d %H:%M:%S}.{then.microsecond // 1000:03d}" if then else ""
+        )
 
     def clock(then: datetime | None) -> str:
         if then is None:
