@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
-    Integer,
     and_,
     bindparam,
     case,
@@ -178,7 +178,7 @@ def _density(
         # What a fork took over ended before it began; the clock may have been set back, too.
         (at < begins, -1),
         (at >= begins + length * PARTS, PARTS - 1),
-        else_=(at - begins) // literal(length, Integer),
+        else_=(at - begins) // literal(length, BigInteger),
     )
     before = literal_column("0") if first is None else case((_precedes(first), 1), else_=0)
     grouped = (
