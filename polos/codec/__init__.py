@@ -13,7 +13,13 @@ from polos.codec.failures import (
     encode_history,
     failure_of,
 )
-from polos.codec.payloads import decode_payload, encode_payload, json_payload
+from polos.codec.inputs import input_of
+from polos.codec.payloads import (
+    decode_payload,
+    encode_payload,
+    foreign_payload,
+    json_payload,
+)
 from polos.codec.previews import previewed
 from polos.codec.redaction import redacted, redacted_text
 from polos.codec.unpackables import unpackable
@@ -30,6 +36,8 @@ __all__ = [
     "encode_history",
     "encode_payload",
     "failure_of",
+    "foreign_payload",
+    "input_of",
     "json_payload",
     "plain",
     "previewed",

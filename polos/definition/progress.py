@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from polos import codec
 from polos.definition.handle import snapshot
 from polos.errors import CodecError
 from polos.model.records import (
+    RETRIED,
     Checkpoint,
     Child,
     Execution,
@@ -21,8 +23,6 @@ from polos.model.records import (
 
 # What a step's ``status`` may be.
 COMPLETED, FAILED, WAITING, RETRYING = "completed", "failed", "waiting", "retrying"
-# What an outstanding wait of these kinds is for: the back-off before the next attempt.
-_RETRIED = frozenset({Kind.STEP, Kind.TRANSACTION})
 
 
 def details(execution: Execution, progress: Progress) -> dict[str, Any]:
@@ -42,6 +42,8 @@ def details(execution: Execution, progress: Progress) -> dict[str, Any]:
         "deadline_at": _iso(execution.deadline_at),
         "cancel_requested_at": _iso(execution.cancel_requested_at),
         "tags": list(progress.tags),
+        "worker": progress.worker,
+        "executing": list(progress.executing),
         "steps": done + [_outstanding(wait, children.get(wait.step_key)) for wait in waits],
         "children": [_child(child) for child in progress.children],
     }
@@ -57,6 +59,7 @@ def _done(row: Checkpoint, child: Child | None) -> dict[str, Any]:
         "finished_at": _iso(row.created_at),
         "due_at": None,
         **_error(row.failure),
+        "input": _input(row.input),
         "value": _plain(row.value),
         "history": _history(row.history),
         "child_execution_id": _started(row, child),
@@ -68,12 +71,13 @@ def _outstanding(wait: Wait, child: Child | None) -> dict[str, Any]:
     return {
         "key": wait.step_key,
         "kind": wait.kind.value,
-        "status": RETRYING if wait.kind in _RETRIED else WAITING,
+        "status": RETRYING if wait.kind in RETRIED else WAITING,
         "attempts": wait.attempts,
         "started_at": _iso(wait.started_at),
         "finished_at": None,
         "due_at": _iso(wait.due_at),
         **_error(wait.failure),
+        "input": _input(wait.input),
         "value": None,
         "history": _history(wait.history),
         "child_execution_id": (wait.target_id or (child and child.id)) if is_child else None,
@@ -111,6 +115,13 @@ def _history(data: bytes | None) -> list[dict[str, Any]]:
         {"at": _iso(tried.at), "error_type": tried.error_type, "error": tried.reason}
         for tried in codec.decode_history(data)
     ]
+
+
+def _input(data: bytes | None) -> Any:
+    try:
+        return None if data is None else json.loads(data)
+    except ValueError:
+        return data.decode("utf-8", "replace") if data else None
 
 
 def _plain(value: bytes | None) -> Any:

@@ -60,7 +60,8 @@ class Attempt:
         self.branches = Branches(journal, clock, thread, settings.foreign_grace, stopping)
         # Steps that have been asked for, and those of them whose function runs.
         self.working = 0
-        self._executing: list[str] = []
+        # The steps whose functions are called, and when that was.
+        self._executing: dict[str, float] = {}
         self._suspicion = suspicion
         self.parked: Parked | None = None
         self.cancelling = False
@@ -131,13 +132,18 @@ class Attempt:
 
     def begin(self, key: str) -> None:
         """A step's function is called now."""
-        self._executing.append(key)
-        self._suspicion.note(self._executing)
+        self._executing[key] = time.monotonic()
+        self._suspicion.note(tuple(self._executing))
 
     def finish(self, key: str) -> None:
         """A step's function has ended, if it was called."""
-        if key in self._executing:
-            self._executing.remove(key)
+        self._executing.pop(key, None)
+
+    def executing(self, seconds: float) -> tuple[str, ...]:
+        """The steps that have been executing for so long; asked from another thread."""
+        # What is noted of a suspect must be whole.
+        before = time.monotonic() - (0.0 if self._suspicion.notes else seconds)
+        return tuple(key for key, since in list(self._executing.items()) if since <= before)
 
     def leave(self) -> bool:
         """End every task of the attempt; whether all of them ended in time."""

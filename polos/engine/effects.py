@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from polos.codec import decode_history, encode, encode_history, failure_of
+from polos.codec import decode_history, encode, encode_history, failure_of, input_of
 from polos.engine.attempt import Attempt, value_of
 from polos.engine.interrupting import call_user
 from polos.engine.signals import is_own_exit
@@ -200,10 +200,12 @@ class AttemptEffects:
         failed = 0 if wait is None else wait.attempts
         started = (wait.started_at if wait else None) or self.now()
         history = None if wait is None else wait.history
+        # As it is before the function may change it.
+        given = self._input(request) if wait is None else wait.input
         if wait is not None and wait.due_at is not None:
             await self._branches.timer(wait, wait.due_at)
         while True:
-            this = Trial(request.key, request.kind, failed + 1, started, history)
+            this = Trial(request.key, request.kind, failed + 1, started, history, given)
             row, error = await self._try(request, policy, this)
             if row is not None and not self._journal.has(row):
                 [row] = self._journal.commit([row], self._branches.waits_to_store())
@@ -213,9 +215,16 @@ class AttemptEffects:
             at = self._attempt.clock.at_most()
             due = Micros(at + micros(policy.delay(failed)))
             history = _longer(history, error, at, due)
-            wait = Wait(request.key, request.kind, due, None, failed, error, started, history)
+            wait = Wait(
+                request.key, request.kind, due, None, failed, error, started, history, given
+            )
             self._journal.keep_wait(wait)
             await self._branches.timer(wait, due)
+
+    def _input(self, request: StepRequest) -> bytes | None:
+        if not self._attempt.settings.record_inputs:
+            return None
+        return input_of(request.args, request.kwargs)
 
     async def _try(
         self, request: StepRequest, policy: RetryPolicy, this: Trial

@@ -18,12 +18,19 @@ from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.keeper")
 
+# A step that has been executing for so many seconds is shown.
+_LONG = 1.0
+
 
 class Held(Protocol):
     """An attempt, as far as the keeper speaks to it; from another thread."""
 
     def abort(self, cause: BaseException) -> None:
         """The lease is lost."""
+
+    def executing(self, seconds: float) -> tuple[str, ...]:
+        """The steps that have been executing for so long."""
+        ...
 
     def request_cancel(self) -> None:
         """Somebody cancelled the execution."""
@@ -38,6 +45,7 @@ class Lease:
     Attributes:
         lost: whether the store said that it is gone.
         attempt: who is to be told.
+        noted: the steps that the store says are executing.
     """
 
     def __init__(self, claimed: Claimed) -> None:
@@ -46,6 +54,7 @@ class Lease:
         self.wakeups = claimed.execution.wakeups
         self.lost = False
         self.attempt: Held | None = None
+        self.noted: tuple[str, ...] = ()
 
     def hear(self, renewal: Renewal) -> None:
         """Pass on what a heartbeat brought."""
@@ -128,6 +137,16 @@ class Keeper:
         for lease, renewal in zip(leases, renewals, strict=True):
             if lease.token in self._leases:
                 lease.hear(renewal)
+        for lease in leases:
+            self._note(lease)
+
+    def _note(self, lease: Lease) -> None:
+        """Let people see the steps that take long; they have no row before they end."""
+        if lease.attempt is None or lease.lost:
+            return
+        steps = lease.attempt.executing(_LONG)
+        if steps != lease.noted and self._store.note(lease.execution_id, lease.token, steps):
+            lease.noted = steps
 
     def _ensure_thread(self) -> None:
         with self._lock:

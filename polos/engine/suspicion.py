@@ -26,6 +26,11 @@ class Suspicion:
         stuck = len(claimed.checkpoints) <= execution.recovered_checkpoints
         self._deaths = execution.recoveries if stuck else 0
 
+    @property
+    def notes(self) -> bool:
+        """Whether each step is noted before it begins."""
+        return bool(self._deaths)
+
     def begin(self) -> None:
         """Before the execution's code runs: be alone, if it has to be."""
         if self._deaths >= SUSPECT:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from polos.codec import failure_of
+from polos.codec import failure_of, input_of
 from polos.engine.attempt import Attempt, value_of
 from polos.engine.branches import AT_ONCE
 from polos.engine.signals import is_own_exit
@@ -27,6 +27,8 @@ log = logging.getLogger("polos.step")
 
 # While the broker is away, a task is tried to be sent again after so many seconds.
 _BROKER_PAUSE = 5.0
+# Of a signature, what people are shown.
+_SHOWN = ("task", "args", "kwargs")
 
 
 @dataclass(slots=True)
@@ -113,7 +115,7 @@ class TaskWaits:
     async def _ended(self, request: TaskRequest) -> Checkpoint:
         key = request.key
         stored = self._journal.stored_waits.get(key)
-        out = _Out(request, stored or self._new_wait(key), stored is not None)
+        out = _Out(request, stored or self._new_wait(request), stored is not None)
         self._outs[key] = out
         self._schedule(out, out.due)
         try:
@@ -122,10 +124,19 @@ class TaskWaits:
             self._outs.pop(key, None)
             self._branches.dues.pop(key, None)
 
-    def _new_wait(self, key: str) -> Wait:
-        started = self._attempt.clock.at_most()
-        target = task_id(self._journal.execution, key)
-        return Wait(key, Kind.TASK, target_id=target, started_at=started)
+    def _new_wait(self, request: TaskRequest) -> Wait:
+        return Wait(
+            request.key,
+            Kind.TASK,
+            target_id=task_id(self._journal.execution, request.key),
+            started_at=self._attempt.clock.at_most(),
+            input=self._input(request.signature),
+        )
+
+    def _input(self, signature: Any) -> bytes | None:
+        if not self._attempt.settings.record_inputs or not isinstance(signature, Mapping):
+            return None
+        return input_of((), {name: signature[name] for name in _SHOWN if signature.get(name)})
 
     def _schedule(self, out: _Out, due: Micros | None) -> None:
         """Have it seen to at a moment, if its branch still waits for it."""

@@ -18,6 +18,7 @@ class Trial(NamedTuple):
     attempts: int
     started_at: Micros
     history: bytes | None
+    input: bytes | None
 
     def row(self, *, value: bytes | None = None, failure: Failure | None = None) -> Checkpoint:
         """The checkpoint."""
@@ -29,4 +30,5 @@ class Trial(NamedTuple):
             attempts=self.attempts,
             started_at=self.started_at,
             history=self.history,
+            input=self.input,
         )

@@ -51,6 +51,10 @@ class Kind(StrEnum):
     TRANSACTION = "transaction"
 
 
+# What an outstanding wait of these kinds is for: the back-off before the next attempt.
+RETRIED = frozenset({Kind.STEP, Kind.TRANSACTION})
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An error as it is stored: the same text and type on the first pass and on every replay.
@@ -247,12 +251,16 @@ class Progress:
         waits: what it waits for.
         children: the executions that its steps have started.
         tags: its labels, sorted.
+        executing: the steps whose functions run, of those that have done so for some seconds.
+        worker: who runs it.
     """
 
     checkpoints: tuple[Checkpoint, ...] = ()
     waits: tuple[Wait, ...] = ()
     children: tuple[Child, ...] = ()
     tags: tuple[str, ...] = ()
+    executing: tuple[str, ...] = ()
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

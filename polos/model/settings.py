@@ -44,6 +44,7 @@ class Settings:
             handed on; Celery's ``worker_soft_shutdown_timeout`` where that is set.
         unwind_seconds: how long an ended attempt's tasks may take to clean up.
         retention_days: days after its end after which an execution is deleted; 0 keeps all.
+        record_inputs: keep beside each step what it was given, for people, cut where it is long.
         sqlite_synchronous: ``FULL``, or ``NORMAL`` (may lose the last commits when power fails).
         redact: names of fields that nobody gets to see in pages, logs and events; where it is
             given as a text, separated by commas.
@@ -65,6 +66,7 @@ class Settings:
     soft_shutdown_seconds: float = 25.0
     unwind_seconds: float = 5.0
     retention_days: float = 0.0
+    record_inputs: bool = True
     sqlite_synchronous: str = "FULL"
     redact: tuple[str, ...] = ()
 

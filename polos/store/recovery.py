@@ -7,7 +7,6 @@ suspect, which the engine then runs alone. A new checkpoint clears it.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +21,7 @@ from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import REDISPATCH_AFTER, change
 from polos.store.outcomes import end_outside
-from polos.store.rows import failure_bytes, hint_of
+from polos.store.rows import failure_bytes, hint_of, steps_of, steps_text
 from polos.store.schema import checkpoints
 from polos.store.schema import executions as table
 
@@ -65,8 +64,6 @@ _mark = (
 )
 # Why a hint was sent, for those that read of it.
 WORKER_LOST = "worker lost"
-# Of many branches the first ones are named.
-_MOST_NAMED = 5
 
 
 def reclaim(
@@ -116,7 +113,7 @@ def mark(
     Raises:
         LeaseLost: the token no longer holds the lease.
     """
-    steps = json.dumps(list(keys[:_MOST_NAMED]))
+    steps = steps_text(keys)
     named = {"the_id": execution_id, "the_token": token, "steps": steps, "accountable": alone}
     if not database.run(_mark, named):
         raise LeaseLost(execution_id)
@@ -151,7 +148,7 @@ def _fail(
 
 
 def _poisoned(deaths: int, done: int, marked: str | None) -> Failure:
-    steps: list[str] = json.loads(marked) if marked else []
+    steps = steps_of(marked)
     where = ""
     if steps:
         where = f", the last time in step {', '.join(map(repr, steps))}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -20,6 +22,9 @@ from polos.model.records import (
     micros,
 )
 from polos.model.states import Status
+
+# Of many steps that are executing, the first ones are named.
+_MOST_NAMED = 5
 
 SAME_NAME = (
     "workflow_id",
@@ -249,3 +254,13 @@ def run_timeout_of(new: NewExecution) -> Micros | None:
 
 def _micros(seconds: float | None) -> Micros | None:
     return None if seconds is None else micros(seconds)
+
+
+def steps_text(keys: Sequence[str]) -> str:
+    """The steps that an execution is in, as ``lease_steps`` has them: of many the first ones."""
+    return json.dumps(list(keys[:_MOST_NAMED]))
+
+
+def steps_of(text: str | None) -> tuple[str, ...]:
+    """The steps that an execution is in, for all that is known."""
+    return tuple(json.loads(text)) if text else ()

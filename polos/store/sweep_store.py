@@ -46,6 +46,10 @@ class SweepStore:
         """Prolong leases, given as (execution id, token)."""
         return sweeping.renew(self.database, leases, lease)
 
+    def note(self, execution_id: str, token: str, keys: Sequence[str]) -> bool:
+        """Note for people which steps are executing; False where the row is locked, or not held."""
+        return sweeping.note(self.database, execution_id, token, keys)
+
     def renew_owner(self, owner: str, execution_ids: Sequence[str], lease: float) -> None:
         """Prolong the leases that a process has on these executions."""
         sweeping.renew_owner(self.database, owner, execution_ids, lease)

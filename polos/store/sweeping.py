@@ -23,7 +23,7 @@ from polos.model.workers import ANYTHING, Reach, Renewal
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.executions import REDISPATCH_AFTER, change, one_of
-from polos.store.rows import execution_of, hint_of
+from polos.store.rows import execution_of, hint_of, steps_text
 from polos.store.schema import executions as table
 from polos.store.unindexed import of_project
 
@@ -89,18 +89,16 @@ _unclaimed = select(table.c.id).where(
     table.c.dispatch_at.is_not(None),
     table.c.dispatches > 0,
 )
-_renew = (
-    update(table)
-    .where(
-        table.c.id.in_(
-            select(table.c.id)
-            .where(table.c.lease_token.in_(bindparam("tokens", expanding=True)))
-            .where(table.c.id.in_(bindparam("ids", expanding=True)))
-            .with_for_update(skip_locked=True, key_share=True)
-        )
+_unlocked = update(table).where(
+    table.c.id.in_(
+        select(table.c.id)
+        .where(table.c.lease_token.in_(bindparam("tokens", expanding=True)))
+        .where(table.c.id.in_(bindparam("ids", expanding=True)))
+        .with_for_update(skip_locked=True, key_share=True)
     )
-    .values(lease_expires_at=now_micros() + bindparam("lease"))
 )
+_renew = _unlocked.values(lease_expires_at=now_micros() + bindparam("lease"))
+_note = _unlocked.values(lease_steps=bindparam("steps")).returning(table.c.id)
 _held = select(table.c.lease_token, table.c.cancel_requested_at, table.c.wakeups).where(
     table.c.id.in_(bindparam("ids", expanding=True)),
     table.c.lease_token.in_(bindparam("tokens", expanding=True)),
@@ -230,6 +228,12 @@ def renew(
         else Renewal(token, False)
         for _, token in leases
     )
+
+
+def note(database: Database, execution_id: str, token: str, keys: Sequence[str]) -> bool:
+    """Note for people which steps are executing; False where the row is locked, or not held."""
+    named = {"ids": [execution_id], "tokens": [token], "steps": steps_text(keys)}
+    return bool(database.run(_note, named))
 
 
 def renew_owner(database: Database, owner: str, ids: Sequence[str], lease: float) -> None:

@@ -7,6 +7,7 @@ what the first of them finds and takes; for the others there is nothing to do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, update
@@ -26,7 +27,7 @@ _take = (
         waits.c.target_id == bindparam("target"),
         waits.c.kind == Kind.TASK.value,
     )
-    .returning(waits.c.started_at)
+    .returning(waits.c.started_at, waits.c.input)
 )
 _sent = (
     update(waits)
@@ -105,4 +106,5 @@ def _complete(
     taken = connection.execute(_take, named).all()
     if not taken:
         return ()
-    return wake_for(connection, locked, ending, taken[0].started_at)
+    told = replace(ending, input=taken[0].input)
+    return wake_for(connection, locked, told, taken[0].started_at)

@@ -108,10 +108,13 @@ class Control:
             - ``steps``, in the order in which the execution met their ends, then what it waits for:
               dicts with ``key``, ``kind``, ``status`` (``completed``, ``failed``, ``waiting``, or
               ``retrying`` in the pause before another attempt), ``attempts``, ``started_at``,
-              ``finished_at``, ``due_at``, ``error``, ``error_type``, ``value``, ``history`` (the
-              last 20 attempts that failed before: ``at``, ``error_type``, ``error``) and
+              ``finished_at``, ``due_at``, ``error``, ``error_type``, ``input`` (what it
+              was given: ``args`` and ``kwargs``, cut where they are long), ``value``, ``history``
+              (the last 20 attempts that failed before: ``at``, ``error_type``, ``error``) and
               ``child_execution_id``. A step whose function runs at this moment is not among them:
               it is recorded when it has ended;
+            - ``executing``: the keys of such steps, of those that take longer than some seconds;
+              ``worker``: the name of the Celery worker that runs it;
             - ``children``: dicts with ``id``, ``workflow_id``, ``status``, ``step_key`` and times.
 
             Times are ISO 8601 texts in UTC. What isn't there is None.
