@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tornado.routing import URLSpec
 from tornado.template import Loader, ParseError, Template
-from tornado.web import URLSpec
 
 from polos.flower.assets import ASSETS
 from polos.flower.insides import NAVBAR, Insides, Unexpected, known_insides
@@ -43,7 +43,7 @@ class TabLoader(Loader):
 
 @cache
 def install() -> bool:
-    """Add the tab to this process's Flower, which must not have started; a second time changes nothing.
+    """Add the tab to this process's Flower, before it starts; a second time changes nothing.
 
     ``celery flower`` does it by itself. Where Flower is started in another way, its
     ``flowerconfig.py`` can.

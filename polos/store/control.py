@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from polos.model.finding import Count, Found, Sought
 from polos.model.listing import ExecutionPage, ExecutionQuery
 from polos.model.records import Execution, Hint, Progress
+from polos.model.states import Status
 from polos.model.steps import Asked, Family, Head, StepPage
 from polos.store import (
     cancelling,
+    counting,
     expiring,
+    finding,
     forking,
     heads,
     households,
     listing,
     progress,
+    projects,
     pruning,
     retrying,
 )
@@ -34,6 +39,22 @@ class ControlStore:
     def list_executions(self, query: ExecutionQuery) -> ExecutionPage:
         """One page of a list, newest first."""
         return listing.list_executions(self.database, self.project_id, query)
+
+    def find(self, sought: Sought) -> Found:
+        """One page of what somebody looks for, whatever that is, within bounds."""
+        return finding.find(self.database, self.project_id, sought)
+
+    def counts(self, sought: Sought) -> dict[Status, Count]:
+        """How many of what somebody looks for are in each state, as far as people care."""
+        return counting.counts(self.database, self.project_id, sought)
+
+    def workflows(self) -> tuple[str, ...]:
+        """The workflows that have executions or a worker, sorted; the first 200."""
+        return projects.workflows(self.database, self.project_id)
+
+    def projects(self) -> tuple[str, ...]:
+        """The projects that have executions in this database, sorted; the first 200."""
+        return projects.projects(self.database)
 
     def progress(self, execution_id: str) -> Progress:
         """How far an execution of this project has come."""
