@@ -86,6 +86,7 @@ class StepAnswer(BaseModel):
     due_at: datetime | None = Field(description="When its wait ends by itself.")
     error: str | None
     error_type: str | None
+    input: Any = Field(description="What its function was given, shortened.")
     value: Any
     history: list[Tried] = Field(description="The last attempts that failed before.")
     child_execution_id: str | None
@@ -107,6 +108,8 @@ class DetailsAnswer(ExecutionAnswer):
     """An execution with its steps."""
 
     tags: list[str]
+    worker: str | None = Field(description="Who runs it.")
+    executing: list[str] = Field(description="The steps whose functions run, after some seconds.")
     steps: list[StepAnswer]
     children: list[ChildAnswer]
     encoded_progress: dict[str, Any] | None = Field(

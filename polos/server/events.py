@@ -64,7 +64,13 @@ async def _begin(door: Door) -> None:
 
 
 async def _tell(door: Door, stream: Stream, seen: str | None) -> None:
+    clock = asyncio.get_running_loop().time
+    asked_at = clock()
     while True:
+        if clock() >= asked_at + HEARTBEAT:
+            if not await door.is_admitted():
+                return
+            asked_at = clock()
         stream.changed.clear()
         state = stream.state
         if state is not None and state.token != seen:

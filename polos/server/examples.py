@@ -77,11 +77,18 @@ _STEP = {
     "due_at": None,
     "error": None,
     "error_type": None,
+    "input": {"args": ["a1"]},
     "value": {"charge_id": "ch_1"},
     "history": [],
     "child_execution_id": None,
 }
-DETAILS = EXECUTION | {"tags": ["eu"], "steps": [_STEP], "children": []}
+DETAILS = EXECUTION | {
+    "tags": ["eu"],
+    "worker": None,
+    "executing": [],
+    "steps": [_STEP],
+    "children": [],
+}
 _LISTED = (
     "id workflow_id status created_at started_at finished_at wake_at cancel_requested_at "
     "session_id user_id deployment_id queue parent_execution_id root_execution_id forked_from "
@@ -94,7 +101,7 @@ PAGE = {
 CANCELLED = {"cancelled": True}
 DELETED = {"deleted": 12}
 EVENTS = (
-    "id: completed-0-1-0-3-0-0-0\n"
+    "id: completed-0-1-0-3-0-0-0-0\n"
     "event: end\n"
     f'data: {{"id":"{_ID}","status":"completed","steps_done":3,"attempts":1,"retried":0,'
     '"cancel_requested":false,"waiting_for":0,"current":[]}\n\n'

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from flower.views import BaseHandler
@@ -12,7 +14,7 @@ from tornado.web import HTTPError, stream_request_body
 
 from polos.client.wire import CODEC, ENCODING_HEADER, PROJECT_HEADER
 from polos.definition.names import check_text
-from polos.errors import ExecutionNotFound, PolosError, WorkflowNotFound
+from polos.errors import ExecutionNotFound, PolosError, StoreUnavailable, WorkflowNotFound
 from polos.server.access import Caller, Refused, caller_of, check_change
 from polos.server.operation import JSON_TYPE, Answer, Call, Operation
 from polos.server.problems import PROBLEM_TYPE, Problem, RequestError, problem_of, title_of
@@ -21,6 +23,8 @@ from polos.server.requests import Nothing
 from polos.server.served import Served, served_of
 
 T = TypeVar("T")
+
+log = logging.getLogger("polos.server")
 
 # In a body, values are texts inside of JSON, which takes up to twice their size; and all the rest.
 _TIMES, _MORE = 2, 64 * 1024
@@ -135,6 +139,16 @@ class ApiHandler(BaseHandler):
         address: str = self.reverse_url("polos_api_executions_execution", execution_id)
         return address
 
+    async def is_admitted(self) -> bool:
+        """Whether who asked is still let in: their key may have been revoked meanwhile."""
+        try:
+            await caller_of(self, self.served)
+        except Refused:
+            return False
+        except StoreUnavailable:
+            log.debug("the key of a stream can't be looked up now")
+        return True
+
     async def _admit(self, operation: Operation) -> None:
         served = served_of(self.capp)
         if served is None:
@@ -191,8 +205,18 @@ class ApiHandler(BaseHandler):
             project_id=self._project_id(),
             path=dict(zip(self._names, map(_checked_part, self._names, path), strict=True)),
             door=self,
-            wants_encoded=self.request.headers.get(ENCODING_HEADER) == CODEC,
+            wants_encoded=self._wants_encoded(),
         )
+
+    def _wants_encoded(self) -> bool:
+        wanted: bool = self.request.headers.get(ENCODING_HEADER) == CODEC
+        if wanted and self.served.settings.redact and not self.caller.sees_masked:
+            raise Refused(
+                403,
+                "here polos_redact masks values, and what is encoded can't be masked; a key of "
+                "'polos keys create NAME' gives it to a program",
+            )
+        return wanted
 
     def _project_id(self) -> str:
         own, asked = self.caller.project_id, self.request.headers.get(PROJECT_HEADER)
@@ -223,6 +247,7 @@ class ApiHandler(BaseHandler):
 
     def _made(self, answer: Answer) -> _Sent:
         packed = "gzip" in self.request.headers.get("Accept-Encoding", "")
+        answer = replace(answer, data=self.served.shown_details(answer.data))
         return answer.status, *answer.body(packed=packed)
 
     def _send(self, status: int, data: bytes, headers: Mapping[str, str]) -> None:

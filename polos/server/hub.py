@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from polos.errors import PolosError
-from polos.model.pulse import Awaited, Pulse
-from polos.model.records import as_datetime
+from polos.model.pulse import Current, Pulse
+from polos.model.records import RETRIED, as_datetime
 from polos.server.problems import RETRY_AFTER, RequestError
 from polos.server.served import Served
-from polos.store.pulses import awaited, pulses
+from polos.store.pulses import current, pulses
 
 log = logging.getLogger("polos.server")
 
@@ -164,16 +164,15 @@ class Hub:
         changed = {
             id_: found.get(id_) for id_, state in known.items() if _is_new(found.get(id_), state)
         }
-        waiting = [id_ for id_, pulse in changed.items() if pulse and pulse.waits]
-        current = awaited(database, waiting) if waiting else {}
-        return {id_: _state(id_, it, current.get(id_, ())) for id_, it in changed.items()}
+        at = current(database, {id_: pulse for id_, pulse in changed.items() if pulse})
+        return {id_: _state(id_, pulse, at.get(id_, ())) for id_, pulse in changed.items()}
 
 
 def _is_new(pulse: Pulse | None, state: State | None) -> bool:
     return state is None or state.token != (pulse.token if pulse else _GONE)
 
 
-def _state(execution_id: str, pulse: Pulse | None, current: Sequence[Awaited]) -> State:
+def _state(execution_id: str, pulse: Pulse | None, at: Sequence[Current]) -> State:
     if pulse is None:
         return State(_GONE, {"id": execution_id, "status": None}, is_last=True)
     return State(
@@ -186,20 +185,26 @@ def _state(execution_id: str, pulse: Pulse | None, current: Sequence[Awaited]) -
             "retried": pulse.retried,
             "cancel_requested": pulse.cancel_requested,
             "waiting_for": pulse.waits,
-            "current": [_shown(it) for it in current],
+            "current": [_shown(it) for it in at],
         },
         is_last=pulse.status.ended,
     )
 
 
-def _shown(item: Awaited) -> dict[str, Any]:
-    due_at = None if item.due_at is None else as_datetime(item.due_at).isoformat()
+def _shown(item: Current) -> dict[str, Any]:
     return {
         "key": item.step_key,
-        "kind": item.kind.value,
+        "status": _status(item),
+        "kind": item.kind and item.kind.value,
         "attempts": item.attempts,
-        "due_at": due_at,
+        "due_at": None if item.due_at is None else as_datetime(item.due_at).isoformat(),
     }
+
+
+def _status(item: Current) -> str:
+    if item.kind is None:
+        return "executing"
+    return "retrying" if item.kind in RETRIED else "waiting"
 
 
 def _allow_files(number: int) -> None:

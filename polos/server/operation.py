@@ -79,6 +79,10 @@ class Door(Protocol):
         """Close the connection."""
         ...
 
+    def is_admitted(self) -> Awaitable[bool]:
+        """Whether who asked is still let in."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

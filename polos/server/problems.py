@@ -105,7 +105,7 @@ def problem_of(error: BaseException) -> Problem:
         case errors.PolosError():
             return _of_polos(error)
         case Refused():
-            challenge = {"WWW-Authenticate": 'Bearer realm="polos"'} if error.status == 401 else {}
+            challenge = {"WWW-Authenticate": error.challenge} if error.challenge else {}
             code = "Unauthorized" if error.status == 401 else "Forbidden"
             return Problem(error.status, str(error), {"code": code}, challenge)
         case RequestError():

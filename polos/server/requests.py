@@ -76,6 +76,9 @@ class StartBody(Input):
     delay_seconds: float = Field(
         0, ge=0, le=_LONGEST, allow_inf_nan=False, description="When it is due, from now on."
     )
+    declared: bool = Field(
+        False, description="Whether it is started also where no worker was seen that has it."
+    )
     awaited: bool = Field(False, description="Whether its end is going to be waited for.")
 
 
@@ -137,6 +140,7 @@ class WaitBody(Input):
 class ForkBody(Input):
     """How an execution is forked."""
 
+    execution_id: Name | None = Field(None, description="An id of your own for the copy.")
     from_step: Name | None = Field(
         None, description="The first step that runs again; without it all of them do."
     )

@@ -43,8 +43,8 @@ class Served:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="polos-server")
         self._lock = threading.Lock()
         self._clients: dict[str, DirectClient] = {}
-        self.keys = KnownKeys(self._opened_by)
         self._parts: dict[Any, Any] = {}
+        self.keys = KnownKeys(self._opened_by)
 
     @property
     def settings(self) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from polos import codec
 from polos.client.wire import encoded_of, start_request
@@ -24,7 +25,7 @@ def start(call: Call) -> Answer:
     workflow_id = call.path["workflow_id"]
     if body.workflow_id not in (None, workflow_id):
         raise invalid(f"the body names the workflow {body.workflow_id!r}, the address another")
-    execution, fresh = call.client.started(_request(call, workflow_id, body))
+    execution, fresh = call.client.start_once(_request(call, workflow_id, body))
     return Answer(
         brief(execution, encoded=call.wants_encoded),
         201 if fresh else 200,
@@ -46,7 +47,7 @@ def fork(call: Call) -> Answer:
     source, data = call.client.get(call.execution_id), None
     if body.payload is not None or body.encoded_payload is not None:
         data = _payload(call, registry.get(source.workflow_id), body)
-    forked = call.client.fork(source.id, body.from_step, data)
+    forked = call.client.fork(source.id, body.from_step, data, body.execution_id)
     return Answer(
         brief(forked, encoded=call.wants_encoded),
         201,
@@ -64,7 +65,8 @@ def _batch_request(call: Call, number: int, item: BatchStart) -> StartRequest:
 def _request(call: Call, workflow_id: str, body: StartBody) -> StartRequest:
     """The start as the workflow declares it, where its code is here."""
     known = registry.get(workflow_id)
-    given = body.model_dump(exclude_unset=True) | {"workflow_id": workflow_id}
+    given = {"execution_id": str(uuid4()), **body.model_dump(exclude_none=True)}
+    given |= {"workflow_id": workflow_id}
     request = start_request(given, _payload(call, known, body), _state(call, known, body))
     if known is None:
         return request

@@ -11,7 +11,7 @@ from polos.definition.progress import details
 from polos.errors import CodecError
 from polos.model.records import Execution, Progress
 
-_ONLY_WITH_PROGRESS = frozenset({"steps", "children", "tags"})
+_ONLY_WITH_PROGRESS = frozenset({"steps", "children", "tags", "worker", "executing"})
 
 
 def brief(execution: Execution, *, encoded: bool = False) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_every_kind_of_field_is_read(site: Site, order: Page) -> None:
         "express": True,
         "size": "large",
         "due": "2030-01-31",
-        "ordered_at": "2030-01-31T12:00:05Z",
+        "ordered_at": "2030-01-31T12:00:05+00:00",
         "labels": ["second"],
         "items": [{"sku": "sku-1", "count": 7}],
         "address": {"street": "Main Street", "zip": None},
