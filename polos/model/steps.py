@@ -128,7 +128,7 @@ class Asked:
     failed: bool = False
     key: str | None = None
     last: bool = False
-    limit: int = 50
+    limit: int = 40
 
 
 @dataclass(frozen=True, slots=True)

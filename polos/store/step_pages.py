@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
-    Integer,
     and_,
     bindparam,
     case,
@@ -28,7 +28,7 @@ from polos.store.database import Database
 from polos.store.schema import checkpoints, waits
 
 # Into so many parts the time of an execution is cut, to show where its steps lie.
-PARTS = 120
+PARTS = 60
 _MOST_WAITS = 25
 _RETRIED = frozenset({Kind.STEP.value, Kind.TRANSACTION.value})
 
@@ -69,7 +69,12 @@ _waiting = (
         *beginnings(waits.c.input, waits.c.failure),
     )
     .where(_is_open)
-    .order_by(case((waits.c.due_at.is_(None), 1), else_=0), waits.c.due_at, waits.c.step_key)
+    .order_by(
+        case((waits.c.due_at.is_(None), 1), else_=0),
+        waits.c.due_at,
+        waits.c.started_at,
+        waits.c.step_key,
+    )
     .limit(_MOST_WAITS)
 )
 
@@ -173,7 +178,7 @@ def _density(
         # What a fork took over ended before it began; the clock may have been set back, too.
         (at < begins, -1),
         (at >= begins + length * PARTS, PARTS - 1),
-        else_=(at - begins) // literal(length, Integer),
+        else_=(at - begins) // literal(length, BigInteger),
     )
     before = literal_column("0") if first is None else case((_precedes(first), 1), else_=0)
     grouped = (

@@ -22,6 +22,7 @@ from polos.store.heads import OF_EXECUTION, OF_STEP
 _NAMES = {"output": "value", "error": "failure"}
 # A value that is masked or indented may be longer than what is stored, but not without end.
 _MOST_CHARACTERS = 16_000_000
+_WITH_DAY = "%Y-%m-%d %H:%M:%S"
 
 
 class ExecutionPage(PageHandler):
@@ -126,14 +127,13 @@ class Addresses:
 
 
 def clock_of(found: Seen) -> Callable[[datetime | None], str]:
-    """How moments of an execution are written: the day only where it is another one."""
-    day = as_datetime(found.head.execution.created_at).date()
+    """How moments of an execution are written: without the day where that is always the same."""
+    execution = found.head.execution
+    days = [execution.created_at, execution.finished_at or found.head.now]
+    pattern = "%H:%M:%S" if len({as_datetime(it).date() for it in days}) == 1 else _WITH_DAY
 
     def clock(then: datetime | None) -> str:
-        if then is None:
-            return ""
-        time = f"{then:%H:%M:%S}.{then.microsecond // 1000:03d}"
-        return time if then.date() == day else f"{then:%Y-%m-%d} {time}"
+        return f"{then:{pattern}}.{then.microsecond // 1000:03d}" if then else ""
 
     return clock
 
