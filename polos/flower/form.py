@@ -149,8 +149,8 @@ class _Reader:
         return members or [{"type": "null"}], len(members) < len(listed)
 
     def _union(self, members: list[Schema], path: _Path) -> Field:
-        kinds = {it.get("type") for it in members}
-        if kinds == {"number", "string"} and any("pattern" in it for it in members):
+        # What Pydantic makes of a Decimal; as a text it is exact.
+        if [it.get("type") for it in members] == ["number", "string"]:
             return Field("decimal", hint=_hint(members[0]))
         fields = [self.field("", self._title(it), it, required=True, path=path) for it in members]
         return Field("union", fields=tuple(fields))

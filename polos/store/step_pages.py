@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
-    Integer,
     and_,
     bindparam,
     case,
@@ -28,8 +28,8 @@ from polos.store.database import Database
 from polos.store.schema import checkpoints, waits
 
 # Into so many parts the time of an execution is cut, to show where its steps lie.
-PARTS = 120
-_MOST_WAITS = 25
+PARTS = 60
+_MOST_WAITS = 20
 _RETRIED = frozenset({Kind.STEP.value, Kind.TRANSACTION.value})
 
 _ORDER = (checkpoints.c.turn, checkpoints.c.position, checkpoints.c.step_key)
@@ -45,6 +45,10 @@ _rows = select(
     checkpoints.c.history,
     *beginnings(checkpoints.c.input, checkpoints.c.value, checkpoints.c.failure),
 ).where(_of_it, checkpoints.c.step_key.in_(bindparam("keys", expanding=True)))
+
+_recorded = select(checkpoints.c.step_key).where(
+    _of_it, checkpoints.c.step_key.in_(bindparam("keys", expanding=True))
+)
 
 # As ``waits.load``: one that has ended meanwhile is a checkpoint as well.
 _is_open = and_(
@@ -69,7 +73,12 @@ _waiting = (
         *beginnings(waits.c.input, waits.c.failure),
     )
     .where(_is_open)
-    .order_by(case((waits.c.due_at.is_(None), 1), else_=0), waits.c.due_at, waits.c.step_key)
+    .order_by(
+        case((waits.c.due_at.is_(None), 1), else_=0),
+        waits.c.due_at,
+        waits.c.started_at,
+        waits.c.step_key,
+    )
     .limit(_MOST_WAITS)
 )
 
@@ -98,6 +107,15 @@ def page(
         density=density,
         found=found,
     )
+
+
+def unrecorded(database: Database, execution_id: str, keys: Sequence[str]) -> tuple[str, ...]:
+    """Those steps of which nothing is recorded yet."""
+    if not keys:
+        return ()
+    named = {"the_id": execution_id, "keys": list(keys)}
+    done = {row.step_key for row in database.run(_recorded, named)}
+    return tuple(key for key in keys if key not in done)
 
 
 def _begin(database: Database, execution_id: str, asked: Asked) -> tuple[StepPlace | None, bool]:
@@ -173,7 +191,7 @@ def _density(
         # What a fork took over ended before it began; the clock may have been set back, too.
         (at < begins, -1),
         (at >= begins + length * PARTS, PARTS - 1),
-        else_=(at - begins) // literal(length, Integer),
+        else_=(at - begins) // literal(length, BigInteger),
     )
     before = literal_column("0") if first is None else case((_precedes(first), 1), else_=0)
     grouped = (

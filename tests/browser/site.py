@@ -6,7 +6,7 @@ import base64
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any
 
 from polos import PolosClient
 from polos.codec import encode_payload
+from polos.model.listing import ExecutionQuery
 from polos.model.ports import StartRequest
 from polos.model.records import Execution
 from polos.model.settings import Settings
-from polos.model.states import Status
 from tests.browser import flows
 from tests.support.processes import Program, until
 from tests.support.servers import HOST, PostgresServer, RedisServer, free_port
@@ -126,9 +126,10 @@ class Site:
             lambda: found if (found := self.client.get(started.id)).status.ended else None, _SECONDS
         )
 
-    def list_ids(self, status: Status | None = None) -> Sequence[str]:
-        """The ids of executions, newest first."""
-        return [item.id for item in self.client.list_executions(status=status).items]
+    def ids(self, **query: Any) -> list[str]:
+        """The ids of executions, newest first: ``ids(tag="eu")``."""
+        found = self.client.bound.client.list_executions(ExecutionQuery(limit=1000, **query))
+        return [item.id for item in found.items]
 
     def close(self) -> None:
         """End all programs."""

@@ -8,10 +8,11 @@ from datetime import datetime
 
 from polos.flower.execution.axis import Axis, Mark, by_order, to_scale
 from polos.flower.execution.steps import Step, plain_child
+from polos.model.inert import one_line
 from polos.model.records import Child, as_datetime
 from polos.model.spans import Part, Span, of_execution, of_step
 from polos.model.steps import Head, StepPage
-from polos.model.words import lasting
+from polos.model.words import counted, lasting
 from polos.store.step_pages import PARTS
 
 # In percent; what takes no time can be seen all the same.
@@ -20,6 +21,7 @@ _THINNEST = 0.35
 _FUTURE = 0.35
 _CLASSES = {Part.QUEUED: "q", Part.WORKING: "w", Part.FAILING: "f", Part.WAITING: "p"}
 _DUE = "d"
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +35,32 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the chart."""
+    """One row of the chart.
+
+    Attributes:
+        goes_on: whether what it waits for is due after the chart's end.
+    """
 
     id: str
     name: str
     css: str
     bars: tuple[Bar, ...]
     took: str
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What ended in a part of the execution's time: where it is drawn, and how high."""
+    """What ended in a part of the execution's time: where it is drawn, and how high.
+
+    Attributes:
+        bad: how much of its height stands for what failed.
+    """
 
     x: str
     width: str
     height: int
-    failed: int
+    bad: int
     since: int
     text: str
 
@@ -130,7 +141,8 @@ def _of_step(step: Step, now: datetime) -> _Row:
     took = "taken over" if step.is_copied else step.took
     if step.is_open and step.started is not None:
         took = lasting(max(0.0, (now - step.started).total_seconds()))
-    return _Row(step.id, step.name, step.status, spans, due, took)
+    # What is longer would be cut on the screen, and stands below.
+    return _Row(step.id, step.name[:_LONGEST_NAME], step.status, spans, due, took)
 
 
 def _current(head: Head, page: StepPage, steps: Sequence[Step], now: datetime) -> Iterator[_Row]:
@@ -142,8 +154,8 @@ def _current(head: Head, page: StepPage, steps: Sequence[Step], now: datetime) -
     since = max([as_datetime(execution.started_at), *ends])
     span = Span(Part.WORKING, since, None)
     took = lasting(max(0.0, (now - since).total_seconds()))
-    for name in head.running or ("at work",):
-        yield _Row("", name, "running", (span,), None, took)
+    for name in map(one_line, page.running or ("at work",)):
+        yield _Row("", name[:_LONGEST_NAME], "running", (span,), None, took)
 
 
 def _axis(
@@ -174,9 +186,10 @@ def _line(row: _Row, axis: Axis, now: datetime) -> Line:
         _bar(_CLASSES[span.part], axis, span.start, now if span.end is None else span.end)
         for span in row.spans
     ]
+    goes_on = row.due is not None and row.due > axis.moments[-1]
     if row.due is not None and row.due > now:
         bars.append(_bar(_DUE, axis, now, row.due))
-    return Line(row.id, row.name, row.css, tuple(bars), row.took)
+    return Line(row.id, row.name, row.css, tuple(bars), row.took, goes_on)
 
 
 def _bar(css: str, axis: Axis, begin: datetime, end: datetime) -> Bar:
@@ -199,10 +212,11 @@ def _columns(head: Head, page: StepPage) -> Iterator[Column]:
         # From one on to be seen at all.
         height = 2 + round(22 * part.steps / most)
         after = lasting((as_datetime(part.begins) - begin).total_seconds())
-        bad = f", {part.failed} failed" if part.failed else ""
-        text = f"{part.steps} step{'' if part.steps == 1 else 's'}{bad}, {after} after the start"
+        share = max(3, round(height * part.failed / part.steps)) if part.failed else 0
+        failed = f", {part.failed} failed" if part.failed else ""
+        text = f"{counted(part.steps, 'step')}{failed}, {after} after the start"
         x = _text(100 * part.number / PARTS)
-        yield Column(x, width, height, part.failed, part.begins, text)
+        yield Column(x, width, height, min(share, height), part.begins, text)
 
 
 def _window(head: Head, steps: Sequence[Step]) -> tuple[str, str] | None:

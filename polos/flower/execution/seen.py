@@ -10,6 +10,7 @@ from polos.flower.execution.chart import Chart, chart_of
 from polos.flower.execution.looks import Look
 from polos.flower.execution.steps import Step, step_of
 from polos.flower.execution.values import Error, Value, error_of, value_of
+from polos.model.inert import one_line
 from polos.model.records import as_datetime
 from polos.model.states import ENDED
 from polos.model.steps import Asked, Family, Head, StepPage
@@ -18,9 +19,12 @@ from polos.server.served import Served
 from polos.store.sql_store import SqlStore
 
 # So many bytes of values are on the page itself; what is left comes when it is unfolded.
-_BUDGET = 18_000
-# Around each value.
-_FRAME = 400
+_BUDGET = 12_000
+# Around a step's values, and around each of them.
+_OUTER, _FRAME = 300, 300
+
+
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,9 @@ class Seen:
         """The ids of the steps whose values are on the page itself."""
         left, found = _BUDGET, set()
         for step in self.steps:
-            left -= _weight(step)
-            if left >= 0 or step.key == self.look.step:
+            weight = _weight(step)
+            if weight <= left or step.key == self.look.step:
+                left -= weight
                 found.add(step.id)
         return frozenset(found)
 
@@ -119,7 +124,8 @@ def _weight(step: Step) -> int:
     texts: list[Any] = [step.input and step.input.text, step.value and step.value.text]
     texts += [step.error and step.error.text, step.error and step.error.traceback]
     texts += [tried.error.text for tried in step.tried]
-    return sum(len(text) + _FRAME for text in texts if text)
+    # What is escaped and indented is longer than what is stored.
+    return _OUTER + sum(round(1.3 * len(text)) + _FRAME for text in texts if text)
 
 
 def _reason(head: Head, page: StepPage, steps: Sequence[Step]) -> str:
@@ -128,11 +134,27 @@ def _reason(head: Head, page: StepPage, steps: Sequence[Step]) -> str:
         case "queued":
             since = lasting((head.now - execution.created_at) / 1e6)
             return f"No worker has taken it yet, {since} after it was written."
+        case "running" if execution.started_at is not None:
+            return _at_work(head, page)
         case "waiting" if not page.waiting and execution.wake_at is not None:
             return f"Waits until {at(as_datetime(execution.wake_at))}."
         case "waiting":
             return _waits(head, page)
     return ""
+
+
+def _at_work(head: Head, page: StepPage) -> str:
+    on = f" on {one_line(head.worker)}" if head.worker else ""
+    if page.running:
+        named = ", ".join(map(one_line, page.running[:_MOST_NAMED]))
+        more = f" and {len(page.running) - _MOST_NAMED} more" if page.running[_MOST_NAMED:] else ""
+        return f"At work{on} in {named}{more}."
+    ended = [row.ended_at for row in page.rows if row.ended_at is not None]
+    if not page.is_last or not ended:
+        return f"At work{on}."
+    last = page.rows[-1]
+    since = lasting(max(0.0, (head.now - max(ended)) / 1e6))
+    return f"At work{on}; step {one_line(last.key)} ended {since} ago."
 
 
 def _waits(head: Head, page: StepPage) -> str:
@@ -145,4 +167,4 @@ def _waits(head: Head, page: StepPage) -> str:
         left = (first.due_at - head.now) / 1e6
         ahead = f"in {lasting(left)}" if left > 0 else f"due for {lasting(-left)}"
         due = f" until {at(as_datetime(first.due_at))} ({ahead})"
-    return f"Waits for step {first.key!r}{due}{more}."
+    return f"Waits for step {one_line(first.key)}{due}{more}."

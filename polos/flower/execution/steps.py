@@ -76,9 +76,10 @@ class Step:
         return self.ended is None
 
     @property
-    def may_be_forked_from(self) -> bool:
-        """Whether a fork may begin here."""
-        return True
+    def glance(self) -> str:
+        """The beginning of what it came to, or was given; empty where there is nothing to see."""
+        shown = self.value or self.input
+        return shown.glance if shown else ""
 
     @property
     def waits(self) -> str:
@@ -111,7 +112,8 @@ def step_of(served: Served, row: StepRow, begins: Micros) -> Step:
         plain=plain,
         tried=_tried(served, row, plain),
         input=value_of(served, row.input),
-        value=value_of(served, row.value),
+        # A wait comes to nothing.
+        value=None if row.kind == Kind.TIMER.value else value_of(served, row.value),
         error=error_of(served, row.failure),
         child=row.child,
         target_id=row.target_id,

@@ -37,7 +37,10 @@ def value_of(served: Served, cut: Cut | None) -> Value | None:
     if cut is None:
         return None
     text = text_of(served, cut.data)
-    return Value(text, glance_of(text), cut.size, cut.is_whole)
+    glance = glance_of(text)
+    if not cut.is_whole and not glance.endswith("…"):
+        glance += " …"
+    return Value(text, glance, cut.size, cut.is_whole)
 
 
 def text_of(served: Served, data: bytes) -> str:

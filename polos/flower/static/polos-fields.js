@@ -153,7 +153,8 @@
       inputOf(field).value = value === undefined || value === null ? "" : JSON.stringify(value);
     },
     json(field, value) {
-      inputOf(field).value = value === undefined ? "" : JSON.stringify(value, null, 2);
+      const none = value === undefined || (value === null && !isRequired(field) && (defaultOf(field) ?? null) === null);
+      inputOf(field).value = none ? "" : JSON.stringify(value, null, 2);
     },
     moment(field, value) {
       const [, text, zone] = MOMENT.exec(String(value ?? "")) || [null, "", "Z"];

@@ -1,5 +1,8 @@
 // What the page of an execution does beyond polos.js: values that come when they are unfolded, and
 // the execution's id to be copied.
+//
+// Markup: <details data-polos-load> has a summary and a link; unfolded, it shows what the link's
+// address with part=step answers in the link's place. <button data-polos-copy="…"> copies that.
 "use strict";
 
 (() => {
@@ -7,26 +10,24 @@
   const loaded = new Map();
 
   async function load(details) {
-    const address = details.dataset.polosLoad;
-    if (loaded.has(address)) return put(details, loaded.get(address));
-    const answer = await fetch(address, { headers: { "X-Requested-With": "fetch" }, cache: "no-store" });
-    if (!answer.ok) return;
-    loaded.set(address, await answer.text());
-    put(details, loaded.get(address));
-  }
-
-  function put(details, html) {
-    const summary = details.querySelector(":scope > summary");
-    const fresh = new DOMParser().parseFromString(html, "text/html");
-    details.replaceChildren(summary, ...fresh.body.childNodes);
-    details.dataset.polosLoaded = "";
+    const link = details.querySelector(":scope > a");
+    if (!link) return;
+    const address = new URL(link.href);
+    address.searchParams.set("part", "step");
+    if (!loaded.has(address.href)) {
+      const answer = await fetch(address, { headers: { "X-Requested-With": "fetch" }, cache: "no-store" });
+      // The link stays, and leads to a page that says what is wrong.
+      if (!answer.ok) return;
+      loaded.set(address.href, await answer.text());
+    }
+    const fresh = new DOMParser().parseFromString(loaded.get(address.href), "text/html");
+    if (link.isConnected) link.replaceWith(...fresh.body.childNodes);
   }
 
   document.addEventListener(
     "toggle",
     (event) => {
-      const details = event.target;
-      if (details.open && "polosLoad" in details.dataset && !("polosLoaded" in details.dataset)) load(details);
+      if (event.target.open && "polosLoad" in event.target.dataset) load(event.target);
     },
     true,
   );
