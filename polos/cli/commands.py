@@ -35,6 +35,7 @@ COMMANDS = {
     "doctor": Lazy(f"{_VERBS}.diagnosis:doctor", "Look for what is wrong, and say what to change."),
     "migrate": Lazy(f"{_VERBS}.keeping:migrate", "Bring the database's schema up to date."),
     "prune": Lazy(f"{_VERBS}.keeping:prune", "Delete executions that ended long ago."),
+    "server": Lazy(f"{_VERBS}.server:server", "Flower with the workflows: start, stop, status."),
     "completion": Lazy(f"{_VERBS}.completing:completion", "What makes a shell complete commands."),
 }
 

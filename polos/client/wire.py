@@ -46,6 +46,7 @@ _START = (
     "delay_seconds",
     "deployment_id",
     "awaited",
+    "declared",
     "tags",
 )
 _ENCODED = {"payload": "encoded_payload", "initial_state": "encoded_initial_state"}

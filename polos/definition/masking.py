@@ -20,11 +20,13 @@ def masked(data: Any, names: Collection[str]) -> Any:
         data: as ``client.get_execution`` and ``to_dict`` give it; it stays as it is.
         names: of fields; a name of this data's own, such as ``status``, is not meant by them.
     """
-    if not names or data is None:
+    if not names:
         return data
     if isinstance(data, list):
         return [masked(item, names) for item in data]
-    return {key: _part(key, item, names) for key, item in data.items()}
+    if isinstance(data, dict):
+        return {key: _part(key, item, names) for key, item in data.items()}
+    return data
 
 
 def _part(key: str, item: Any, names: Collection[str]) -> Any:

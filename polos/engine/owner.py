@@ -42,6 +42,16 @@ def is_dead(text: str) -> bool:
     return int(stat[19]) != owner.started or stat[0] in {"Z", "X"}
 
 
+def lives(text: str) -> bool:
+    """Whether an owner is a living process on this boot and in this pid namespace."""
+    try:
+        owner = Owner.parse(text)
+    except ValueError:
+        return False
+    here = (owner.boot_id, owner.pid_namespace) == (_boot_id(), _pid_namespace())
+    return here and not is_dead(text) and _exists(owner.pid)
+
+
 def is_stopped(pid: int) -> bool:
     """Whether a process is stopped by a signal, and so does nothing at all."""
     return _state(pid) in {"T", "t"}

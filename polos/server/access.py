@@ -137,7 +137,9 @@ async def _owner(key: str, request: HTTPServerRequest, served: Served, may_chang
 
 def _user(handler: RequestHandler, is_page: bool) -> str:
     """Whom Flower takes somebody for."""
-    challenge = _PASSWORD if _options(handler).basic_auth else ("" if is_page else _KEY)
+    asks_password = bool(_options(handler).basic_auth)
+    ways = (*([_PASSWORD] if asks_password else []), *([] if is_page else [_KEY]))
+    challenge = ", ".join(ways)
     try:
         user = handler.current_user
     except HTTPError as error:

@@ -43,6 +43,7 @@ class Served:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="polos-server")
         self._lock = threading.Lock()
         self._clients: dict[str, DirectClient] = {}
+        self._parts: dict[Any, Any] = {}
         self.keys = KnownKeys(self._opened_by)
 
     @property
@@ -85,6 +86,14 @@ class Served:
     def shown_details(self, found: Any) -> Any:
         """What ``get_execution`` and ``to_dict`` give, as people see it."""
         return masked(found, self.settings.redact)
+
+    def part(self, kind: Callable[[Served], T]) -> T:
+        """The one thing of a kind that all requests share, made at its first use."""
+        with self._lock:
+            if kind not in self._parts:
+                self._parts[kind] = kind(self)
+            found: T = self._parts[kind]
+            return found
 
     async def ask(self, work: Callable[..., T], *args: Any) -> T:
         """Run what waits for the database in a thread: the loop is Flower's too."""

@@ -125,6 +125,7 @@ REQUESTS = st.builds(
     run_timeout_seconds=some(st.floats(0.001, 1e6)),
     delay_seconds=st.floats(0, 1e6),
     awaited=st.booleans(),
+    declared=st.booleans(),
     tags=tuples(TEXT),
     deployment_id=some(TEXT),
 )
