@@ -41,6 +41,8 @@ class PageHandler(BaseHandler):
     def set_default_headers(self) -> None:
         """Flower's own, and that nothing comes from elsewhere."""
         super().set_default_headers()
+        if served_of(self.capp) is None:
+            return
         # Flower lets any site read what it shows to everybody.
         for name in ("Origin", "Headers", "Methods"):
             self.clear_header(f"Access-Control-Allow-{name}")
@@ -49,15 +51,20 @@ class PageHandler(BaseHandler):
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
 
-    @authenticated
     async def prepare(self) -> None:
         """Find out who asks; whom Flower doesn't know is sent to its login."""
         served = served_of(self.capp)
         if served is None:
             raise HTTPError(404)
         self.served = served
+        admitted = self._admit()
+        if admitted is not None:
+            await admitted
+
+    @authenticated
+    async def _admit(self) -> None:
         try:
-            self.caller = await caller_of(self, served)
+            self.caller = await caller_of(self, self.served)
         except Refused as error:
             raise HTTPError(error.status, str(error)) from error
 
