@@ -6,6 +6,7 @@ from polos.model.finding import Count, Found, Sought
 from polos.model.listing import ExecutionPage, ExecutionQuery
 from polos.model.records import Execution, Hint, Progress
 from polos.model.states import Status
+from polos.model.statistics import Day
 from polos.model.steps import Asked, Family, Head, StepPage
 from polos.store import (
     cancelling,
@@ -20,6 +21,7 @@ from polos.store import (
     projects,
     pruning,
     retrying,
+    statistics,
 )
 from polos.store.database import Database
 from polos.store.forking import Fork
@@ -55,6 +57,10 @@ class ControlStore:
     def projects(self) -> tuple[str, ...]:
         """The projects that have executions in this database, sorted; the first 200."""
         return projects.projects(self.database)
+
+    def day(self) -> Day:
+        """The last 24 hours of each workflow; much is looked at for it."""
+        return statistics.day(self.database, self.project_id)
 
     def progress(self, execution_id: str) -> Progress:
         """How far an execution of this project has come."""
