@@ -14,6 +14,7 @@ from flower import urls
 from tornado.template import Loader, Template
 from tornado.web import StaticFileHandler
 
+from polos.flower.metrics import register
 from polos.flower.navbar import with_tab
 from polos.flower.pages import PAGES
 from polos.server.routes import ROUTES
@@ -63,3 +64,4 @@ def _add(handlers: list[Any], settings: dict[str, Any]) -> None:
     # Before the last one, which takes all that is left.
     handlers[-1:-1] = [*PAGES, *ROUTES, static]
     settings["template_loader"] = loader
+    register()

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from polos.model.listing import ExecutionPage, ExecutionQuery
-from polos.model.records import Execution, Hint, Progress
-from polos.store import cancelling, expiring, forking, listing, progress, pruning, retrying
+from polos.model.measures import Ended, Present
+from polos.model.records import Execution, Hint, Micros, Progress
+from polos.store import (
+    cancelling,
+    expiring,
+    forking,
+    listing,
+    measures,
+    progress,
+    pruning,
+    retrying,
+)
 from polos.store.database import Database
 from polos.store.forking import Fork
 
@@ -27,6 +37,14 @@ class ControlStore:
     def progress(self, execution_id: str) -> Progress:
         """How far an execution of this project has come."""
         return progress.of(self.database, execution_id)
+
+    def present(self) -> Present:
+        """How the project stands, for a monitoring system."""
+        return measures.present(self.database, self.project_id)
+
+    def ended_between(self, after: Micros, until: Micros) -> Ended:
+        """What ended after one moment and not after another."""
+        return measures.ended(self.database, self.project_id, after, until)
 
     def retry(self, execution_id: str) -> tuple[Hint, ...]:
         """Queue a failed execution again, to go on from where it failed.
