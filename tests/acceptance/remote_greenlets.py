@@ -1,4 +1,4 @@
-"""A program under gevent that goes by way of a server; told the workflow's address by its caller."""
+"""A program under gevent that goes by way of a server, whose address it is given."""
 
 # ruff: noqa: E402
 from gevent import monkey
