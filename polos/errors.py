@@ -21,8 +21,12 @@ The tree, all of it below ``PolosError``::
     │   ├── UnsupportedType (also TypeError)
     │   ├── UnknownType
     │   └── ValueTooLarge (also ValueError)
+    ├── ServerError                               a Polos server can't answer
+    │   ├── RequestRefused (also ValueError)      it can't do what it was asked for
+    │   └── AccessDenied (also PermissionError)   the key does not allow it
     └── StoreError
         ├── StoreUnavailable
+        │   └── ServerUnavailable                 the Polos server can't be reached
         ├── SchemaError
         └── LeaseLost
 """
@@ -314,6 +318,45 @@ class ValueTooLarge(CodecError, ValueError):
         )
 
 
+class ServerError(PolosError):
+    """A Polos server has an error of its own, or answers what no Polos server would.
+
+    Args:
+        url: its address.
+        status: the HTTP status of the answer.
+        detail: what it said.
+    """
+
+    def __init__(self, url: str, status: int, detail: str) -> None:
+        super().__init__(url, status, detail)
+        self.url = url
+        self.status = status
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return (
+            f"the server {self.url} answered {self.status}: {self.detail}. Look into the server's "
+            "log, and check that api_url (or POLOS_API_URL) is the address of a Polos server"
+        )
+
+
+class RequestRefused(ServerError, ValueError):
+    """A Polos server can't do what it was asked for; the text says why."""
+
+    def __str__(self) -> str:
+        return f"the server {self.url} refused that ({self.status}): {self.detail}"
+
+
+class AccessDenied(ServerError, PermissionError):
+    """A Polos server wants a key, or another one, or the key may not do that."""
+
+    def __str__(self) -> str:
+        return (
+            f"the server {self.url} denied access ({self.status}): {self.detail}. Check api_key "
+            "(or POLOS_API_KEY) and project_id; 'polos keys' makes keys"
+        )
+
+
 class StoreError(PolosError):
     """Something about the database."""
 
@@ -337,6 +380,22 @@ class StoreUnavailable(StoreError):
         return (
             f"the database {self.url} can't be reached: {self.reason}. "
             "Check POLOS_DATABASE_URL (or polos_database_url) and that the server runs"
+        )
+
+
+class ServerUnavailable(StoreUnavailable):
+    """The Polos server can't be reached, or something before it answers in its place.
+
+    Args:
+        url: its address.
+        reason: what happened.
+        uncertain: whether something had been sent, which may have taken effect all the same.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"the Polos server {self.url} can't be reached: {self.reason}. Check api_url (or "
+            "POLOS_API_URL) and that the server runs: 'polos server start'"
         )
 
 

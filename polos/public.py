@@ -5,6 +5,7 @@ from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.handle import ExecutionHandle
 from polos.definition.workflow import Workflow, workflow
 from polos.errors import (
+    AccessDenied,
     CodecError,
     ConfigurationError,
     DuplicateStepKey,
@@ -15,7 +16,10 @@ from polos.errors import (
     IllegalTransition,
     InvalidPayload,
     PolosError,
+    RequestRefused,
     SchemaError,
+    ServerError,
+    ServerUnavailable,
     StepExecutionError,
     StepMismatch,
     StepNotFound,
@@ -33,6 +37,7 @@ from polos.worker.embedded import Polos
 from polos.worker.worker import Worker
 
 __all__ = [
+    "AccessDenied",
     "BatchWorkflowInput",
     "CodecError",
     "ConfigurationError",
@@ -49,7 +54,10 @@ __all__ = [
     "Polos",
     "PolosClient",
     "PolosError",
+    "RequestRefused",
     "SchemaError",
+    "ServerError",
+    "ServerUnavailable",
     "StepExecutionError",
     "StepMismatch",
     "StepNotFound",

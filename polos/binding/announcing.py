@@ -39,6 +39,8 @@ class Ends:
         self._registry = known
         # What Celery is being told of, as states of its own.
         self._telling: dict[str, str] = {}
+        # Those of them that it has to be told of again.
+        self._again: set[str] = set()
 
     def delivery(self, execution_id: str, workflow_id: str, hop: Hop) -> Delivery:
         """What the task of a message is to end as."""
@@ -50,6 +52,7 @@ class Ends:
         told = self.told(ended)
         if ended.known_to_celery or ended.unannounced:
             self._telling[execution_id] = told.state
+            self._again.discard(execution_id)
         if self._app.conf.result_extended:
             # One that can't be read is what the execution has failed with.
             with suppress(CodecError):
@@ -67,6 +70,36 @@ class Ends:
         except PolosError as error:
             return Delivery(error=error)
 
+    def follow(self, write: Callable[[], str], insist: Callable[[Callable[[], str]], str]) -> str:
+        """Write an execution; one that follows an end waits for a store that is away.
+
+        The backend notes that a chord has gone on when its body is only a message, which may be
+        lost before it is stored.
+
+        Args:
+            write: writes it.
+            insist: has that done, however long it takes while this worker runs.
+
+        Raises:
+            StoreUnavailable: it is away; the end that this follows stays unannounced.
+        """
+        task = self._app.current_worker_task
+        if task is None or not self.is_telling(task.request.id):
+            return write()
+        try:
+            return insist(write)
+        except StoreUnavailable:
+            self.tell_again(task.request.id)
+            raise
+
+    def tell_again(self, execution_id: str) -> None:
+        """What follows this end may not have been sent: it stays unannounced."""
+        self._again.add(execution_id)
+
+    def is_telling(self, execution_id: str) -> bool:
+        """Whether Celery is being told of this end, and sends what follows it."""
+        return execution_id in self._telling
+
     def is_completed(self, execution_id: str) -> bool:
         """Whether Celery is being told that this execution has completed."""
         return self._telling.get(execution_id) == str(states.SUCCESS)
@@ -74,7 +107,9 @@ class Ends:
     def announced(self, execution_id: str, state: str) -> None:
         """Celery has stored an end as this state, and sent what follows it."""
         # Of another one than it was told, as where the chain could not be sent, it is told again.
-        if self._telling.pop(execution_id, None) != state:
+        taken = self._telling.pop(execution_id, None) == state
+        if not taken or execution_id in self._again:
+            self._again.discard(execution_id)
             return
         try:
             self._store().announced(execution_id)

@@ -19,6 +19,7 @@ from polos.binding.dispatcher import CeleryDispatcher
 from polos.binding.eager import Eager
 from polos.binding.gevent_pool import in_native_thread, start_native_thread
 from polos.binding.kept_options import check_execution
+from polos.binding.masking import mask_logs
 from polos.binding.names import HINT_HEADER, REVOKED_HEADER, task_name
 from polos.binding.shared_flag import SharedFlag
 from polos.binding.starts import Starts
@@ -62,6 +63,8 @@ class Bound:
     ) -> None:
         self.app = app
         self._settings = settings
+        if isinstance(settings, Settings):
+            mask_logs(settings.redact)
         self.dispatcher = CeleryDispatcher(app, self._undelivered)
         self.eager = Eager(app, self.dispatcher, self._eager_session)
         self._client: DirectClient | None = None
@@ -100,6 +103,7 @@ class Bound:
         """The settings, read at their first use."""
         if not isinstance(self._settings, Settings):
             self._settings = self._settings()
+            mask_logs(self._settings.redact)
         return self._settings
 
     @property
@@ -170,8 +174,15 @@ class Bound:
         task_id: str,
         options: Mapping[str, Any],
     ) -> str:
-        """Write the execution of a task that Celery is asked to send, then send its hint."""
-        return self.starts.start(workflow_id, args, kwargs, task_id, options)
+        """Write the execution of a task that Celery is asked to send, then send its hint.
+
+        Raises:
+            StoreUnavailable: it is away; what follows an end waits for it as long as a step may.
+        """
+        return self._ends.follow(
+            lambda: self.starts.start(workflow_id, args, kwargs, task_id, options),
+            lambda ask: self._contact.insist(ask, self.stopping, self.soft_shutdown),
+        )
 
     def deliver(
         self, request: Any, workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -270,6 +281,10 @@ class Bound:
         if self._keeper is not None:
             self._keeper.hand_back()
 
+    def is_telling(self, execution_id: str) -> bool:
+        """Whether Celery is being told of this end, and sends what follows it."""
+        return self._ends.is_telling(execution_id)
+
     def is_completed(self, execution_id: str) -> bool:
         """Whether Celery is being told that this execution has completed."""
         return self._ends.is_completed(execution_id)
@@ -277,6 +292,10 @@ class Bound:
     def announced(self, execution_id: str, state: str) -> None:
         """Celery has stored an end as this state, and sent what follows it."""
         self._ends.announced(execution_id, state)
+
+    def tell_again(self, execution_id: str) -> None:
+        """What follows an end may not have been sent: it is to be announced again."""
+        self._ends.tell_again(execution_id)
 
     def process_may_be_gone(self) -> None:
         """Look now for leases that a dead pool process left behind."""

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from celery import states
 
+from polos.model.settings import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -42,6 +44,11 @@ class Delivery:
 class Receiver(Protocol):
     """What a task needs of the binding behind it."""
 
+    @property
+    def settings(self) -> Settings:
+        """Those of Polos."""
+        ...
+
     def start(
         self,
         workflow_id: str,
@@ -71,6 +78,14 @@ class Receiver(Protocol):
 
     def announced(self, execution_id: str, state: str) -> None:
         """Celery has stored an end as this state, and sent what follows it."""
+        ...
+
+    def tell_again(self, execution_id: str) -> None:
+        """What follows an end may not have been sent: it is to be announced again."""
+        ...
+
+    def is_telling(self, execution_id: str) -> bool:
+        """Whether Celery is being told of this end, and sends what follows it."""
         ...
 
     def is_completed(self, execution_id: str) -> bool:

@@ -10,19 +10,30 @@ from celery.concurrency.base import BasePool
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
+from polos.binding.masking import masked_fields
 from polos.binding.names import REVOKED_HEADER
 from polos.binding.pool_watch import expect_loss_soon
 from polos.binding.tasks import Revoked
+from polos.codec import redacted_text
 
 
 class PolosRequest(Request):
     """A request whose execution is free for others as soon as its pool process is gone."""
+
+    _argsrepr: str | None
+    _kwargsrepr: str | None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         # What kombu raises for a message of a connection that is gone; it would end the worker.
         celerys: Any = self
         celerys._connection_errors = (*celerys._connection_errors, AttributeError)
+        self._mask_arguments()
+
+    def send_event(self, kind: str, **fields: Any) -> None:
+        """Celery's own; what ``polos_redact`` names is masked in it."""
+        names = self._redact
+        super().send_event(kind, **(masked_fields(fields, names) if names else fields))
 
     def revoked(self) -> bool:
         """Whether the message is over; where its id is revoked, its task has still to cancel."""
@@ -83,3 +94,15 @@ class PolosRequest(Request):
     def _say_revoked(self, **how: Any) -> None:
         self.send_event("task-revoked", **how)
         signals.task_revoked.send(sender=self.task, request=self._context, **how)
+
+    @property
+    def _redact(self) -> tuple[str, ...]:
+        names: tuple[str, ...] = self.task.bound.settings.redact
+        return names
+
+    def _mask_arguments(self) -> None:
+        """Mask what a message says of its arguments: it is logged, and told to monitors."""
+        names, given = self._redact, self._request_dict
+        if names:
+            self._argsrepr = given["argsrepr"] = redacted_text(self._argsrepr or "", names)
+            self._kwargsrepr = given["kwargsrepr"] = redacted_text(self._kwargsrepr or "", names)

@@ -4,6 +4,8 @@ Redis and the database backend let any state but SUCCESS be overwritten. So a wo
 still between a park and the RETRY that it stores for it would hide the FAILURE that another one
 has stored meanwhile, and Celery itself stores a FAILURE where it could not send what follows a
 success. What the store says of an execution is the truth; all else is left out here.
+
+An end of which the backend doesn't tell whether its chord has gone on is told again later.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from typing import Any
 from celery.backends.base import DisabledBackend
 from celery.backends.rpc import RPCBackend
 from celery.exceptions import TimeLimitExceeded
-from celery.states import READY_STATES, RETRY
+from celery.states import FAILURE, READY_STATES, RETRY
 from kombu.utils.encoding import ensure_bytes
 
+from polos.binding.chord_parts import ChordParts
 from polos.binding.delivery import Receiver
 
 log = logging.getLogger("polos.worker")
@@ -39,13 +42,31 @@ class GuardedBackend:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def mark_as_failure(self, task_id: str, exc: BaseException, *args: Any, **options: Any) -> None:
+    def mark_as_done(
+        self, task_id: str, result: Any, request: Any = None, *args: Any, **options: Any
+    ) -> None:
+        """Celery's own, with an eye on the chord that the task is in."""
+        parts = ChordParts(self._inner, request)
+        self._inner.mark_as_done(task_id, result, request, *args, **options)
+        self._tell_again_if_needed(task_id, parts)
+
+    def mark_as_failure(
+        self,
+        task_id: str,
+        exc: BaseException,
+        traceback: Any = None,
+        request: Any = None,
+        **options: Any,
+    ) -> None:
         """Celery's own, where the execution has failed."""
         # A hard time limit ends the execution in the store, whose end is then announced.
         if isinstance(exc, TimeLimitExceeded) or self._bound.is_completed(task_id):
             log.debug("execution %s: its end is announced again, not as %r", task_id, exc)
             return
-        self._inner.mark_as_failure(task_id, exc, *args, **options)
+        parts = ChordParts(self._inner, request, failed=True)
+        self._inner.mark_as_failure(task_id, exc, traceback, request, **options)
+        parts.bring_chained(options.get("state", FAILURE), exc)
+        self._tell_again_if_needed(task_id, parts)
 
     def mark_as_revoked(self, task_id: str, *args: Any, **options: Any) -> None:
         """Nothing: the end of a cancelled execution is announced when it has cleaned up."""
@@ -59,6 +80,13 @@ class GuardedBackend:
         except Exception as error:
             # It is for people. Raised, it would make Celery store a failure of what only waits.
             log.warning("the state RETRY of execution %s could not be stored: %s", task_id, error)
+
+    def _tell_again_if_needed(self, task_id: str, parts: ChordParts) -> None:
+        if parts.may_hang():
+            log.info(
+                "execution %s: another worker is at its chord, so its end is told again", task_id
+            )
+            self._bound.tell_again(task_id)
 
 
 def _store_retry(backend: Any, id_: str, exc: Any, traceback: Any, request: Any) -> None:

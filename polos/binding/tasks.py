@@ -15,6 +15,7 @@ from kombu.utils.uuid import uuid
 
 from polos.binding.delivery import Delivery, Receiver
 from polos.binding.execution_result import ExecutionResult
+from polos.binding.masking import shown_arguments
 from polos.binding.names import task_name, workflow_id_of
 from polos.binding.soft_limit import soft_limit_in_user_code
 from polos.binding.state_guard import GuardedBackend
@@ -139,9 +140,13 @@ class PolosTask(Task):
         except (TypeError, ValueError, StoreUnavailable) as error:
             if not any(options.get(name) for name in _IN_CANVAS):
                 raise
+            if isinstance(error, StoreUnavailable) and not self._goes_on(options):
+                raise
             # Raised here it would be taken for a fault of the task before this one. A plain message
-            # is stored by the worker that gets it, or fails there.
+            # is stored by the worker that gets it, or fails there. After an execution it is sent
+            # without a store only where this worker ends.
             log.warning("the execution of %s is not stored yet: %s", self.name, error)
+            given |= shown_arguments(_plain(args), kwargs, self.bound.settings.redact)
             return super().apply_async(_plain(args), kwargs, task_id, producer, **given)
         result = self.AsyncResult(execution_id)
         parent = self.app.current_worker_task
@@ -163,6 +168,13 @@ class PolosTask(Task):
         if status in READY_STATES:
             self.bound.announced(task_id, status)
         super().after_return(status, retval, task_id, args, kwargs, einfo)
+
+    def _goes_on(self, options: Mapping[str, Any]) -> bool:
+        """Whether Celery or a task of its own calls; a program and a workflow can call again."""
+        before = self.app.current_worker_task
+        if isinstance(before, PolosTask):
+            return self.bound.is_telling(before.request.id)
+        return before is not None or bool(options.get("parent_id"))
 
     def _expect_reply(self, task_id: str, producer: Any, given: dict[str, Any]) -> None:
         """Where results come as messages: have a queue for them, and name it in ours."""

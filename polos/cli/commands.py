@@ -26,6 +26,7 @@ COMMANDS = {
     "logs": Lazy(f"{_VERBS}.following:logs", "What has happened in an execution; -f follows it."),
     "status": Lazy(f"{_VERBS}.overview:status", "Workers, queues, and what waits for them."),
     "workflow": Lazy(f"{_VERBS}.flows:workflow", "The workflows: list, describe."),
+    "keys": Lazy(f"{_VERBS}.keys:keys", "Keys of the HTTP API: create, list, revoke."),
     "doctor": Lazy(f"{_VERBS}.diagnosis:doctor", "Look for what is wrong, and say what to change."),
     "migrate": Lazy(f"{_VERBS}.keeping:migrate", "Bring the database's schema up to date."),
     "prune": Lazy(f"{_VERBS}.keeping:prune", "Delete executions that ended long ago."),

@@ -14,6 +14,7 @@ from polos.cli.inert import one_line
 from polos.cli.target import Target, target_of
 from polos.model.settings import has_home
 from polos.model.states import ENDED, Status
+from polos.store import api_keys
 
 _RECENT = 100
 _OPEN = [status.value for status in Status if status not in ENDED]
@@ -57,6 +58,12 @@ def _step_keys(target: Target, context: click.Context) -> Iterable[CompletionIte
         yield CompletionItem(step["key"], help=f"{step['kind']}, {step['status']}")
 
 
+def _keys(target: Target) -> Iterable[CompletionItem]:
+    for key in api_keys.listed(target.store.database):
+        if key.revoked_at is None:
+            yield CompletionItem(key.id, help=one_line(key.name))
+
+
 workflow_ids = _quietly(
     lambda target, _: [CompletionItem(id_) for id_ in sorted(target.store.known_workflows())]
 )
@@ -64,3 +71,4 @@ execution_ids = _quietly(lambda target, _: _executions(target, None))
 open_execution_ids = _quietly(lambda target, _: _executions(target, _OPEN))
 failed_execution_ids = _quietly(lambda target, _: _executions(target, [Status.FAILED.value]))
 step_keys = _quietly(_step_keys)
+key_ids = _quietly(lambda target, _: _keys(target))

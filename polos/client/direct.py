@@ -6,14 +6,14 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from uuid import uuid4
 
 from polos.client.watcher import Watcher
 from polos.definition.registry import registry
-from polos.errors import ExecutionNotFound, WorkflowNotFound
+from polos.errors import ExecutionExists, ExecutionNotFound, WorkflowNotFound
 from polos.model.listing import ExecutionPage, ExecutionQuery
 from polos.model.ports import Dispatcher, StartRequest
 from polos.model.records import Execution, ExecutionId, Hint, NewExecution, Progress
@@ -23,6 +23,8 @@ from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.client")
 
+# What a start gives and no execution changes.
+_STARTED = ("workflow_id", "payload", "initial_state", "priority", "session_id", "user_id")
 # Executions that are deleted in one transaction.
 _PRUNED_AT_ONCE = 500
 
@@ -96,13 +98,33 @@ class DirectClient:
         if request.connection is not None:
             committed = self._send_soon if request.dispatch else _leave
             return start_within(request.connection, new, committed)[0]
-        self._check_known([request.workflow_id])
+        self._check_known([request])
         if request.awaited:
             new = replace(new, listener=self.watcher.expect(new.id))
         execution, fresh = self.store.start(new)
         if fresh and request.dispatch and not request.delay_seconds:
             self._dispatcher.dispatch([Hint.of(execution)])
         return execution
+
+    def start_once(self, request: StartRequest) -> tuple[Execution, bool]:
+        """As ``start``, but one that is repeated, with its id, gives what the first one started.
+
+        Who asks over a network may have to ask again, not knowing whether he was heard.
+
+        Returns:
+            the execution, and whether it was not there before.
+
+        Raises:
+            ExecutionExists: the id is taken by another one.
+        """
+        try:
+            started = self.start(request)
+        except ExecutionExists as error:
+            found = self.store.get(error.execution_id)
+            if found is None or not _is_start_of(request, found):
+                raise
+            return found, False
+        return started, request.execution_id in (None, started.id)
 
     def start_many(self, requests: Sequence[StartRequest]) -> list[Execution]:
         """Write executions that are due at once, all or none, and send their hints.
@@ -111,7 +133,7 @@ class DirectClient:
             WorkflowNotFound: neither this process nor any worker knows one of the workflows.
             StoreUnavailable: as ``start`` has it.
         """
-        self._check_known({request.workflow_id for request in requests})
+        self._check_known(requests)
         started = self.store.start_many([self._new(request) for request in requests])
         self._dispatcher.dispatch([Hint.of(execution) for execution, fresh in started if fresh])
         return [execution for execution, _ in started]
@@ -148,14 +170,27 @@ class DirectClient:
         self._dispatcher.dispatch(self.store.retry(execution_id))
         return self.get(execution_id)
 
-    def fork(self, execution_id: str, from_step: str | None, payload: bytes | None) -> Execution:
+    def fork(
+        self,
+        execution_id: str,
+        from_step: str | None,
+        payload: bytes | None,
+        new_id: str | None = None,
+    ) -> Execution:
         """Start an execution with what another one had recorded before one of its steps.
+
+        Args:
+            execution_id: whose steps it begins with.
+            from_step: the first step that it runs itself; None for all of them.
+            payload: another payload, encoded.
+            new_id: its own id; one that is repeated gives what the first one started.
 
         Raises:
             ExecutionNotFound: there is none of that id.
             StepNotFound: it has no such step.
+            ExecutionExists: the new id is taken by another one.
         """
-        forked = self.store.fork(Fork(execution_id, str(uuid4()), from_step, payload))
+        forked = self.store.fork(Fork(execution_id, new_id or str(uuid4()), from_step, payload))
         self._dispatcher.dispatch([Hint.of(forked)])
         return forked
 
@@ -195,8 +230,9 @@ class DirectClient:
         else:
             loop.run_in_executor(None, send)
 
-    def _check_known(self, workflow_ids: Iterable[str]) -> None:
-        missing = [id_ for id_ in workflow_ids if registry.get(id_) is None]
+    def _check_known(self, requests: Sequence[StartRequest]) -> None:
+        asked = dict.fromkeys(it.workflow_id for it in requests if not it.declared)
+        missing = [id_ for id_ in asked if registry.get(id_) is None]
         known = self.store.known_workflows() if missing else frozenset()
         for id_ in missing:
             if id_ not in known:
@@ -213,7 +249,7 @@ class DirectClient:
             priority=request.priority,
             session_id=request.session_id,
             user_id=request.user_id,
-            deployment_id=self._deployment_id,
+            deployment_id=request.deployment_id or self._deployment_id,
             concurrency_key=request.concurrency_key,
             idempotency_key=request.idempotency_key,
             initial_state=request.initial_state,
@@ -224,6 +260,14 @@ class DirectClient:
             start_within_seconds=request.start_within_seconds,
             tags=request.tags,
         )
+
+
+def _is_start_of(request: StartRequest, found: Execution) -> bool:
+    """Whether an execution of the id that was asked for is what that start has written."""
+    # Of one that has its key, the store had said so.
+    if request.idempotency_key is not None or found.parent_execution_id or found.forked_from:
+        return False
+    return all(getattr(request, name) == getattr(found, name) for name in _STARTED)
 
 
 def _leave(execution: Execution) -> None:

@@ -15,6 +15,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
@@ -74,23 +75,32 @@ class Watcher:
         Raises:
             WorkflowTimeoutError: it has not within ``timeout`` seconds.
         """
-        future = self._watch(execution_id)
+        future = self._watch([execution_id])
         try:
             return future.result(timeout)
         except FutureTimeout:
             raise WorkflowTimeoutError(execution_id, timeout or 0.0, self._trouble) from None
         finally:
-            self._forget(execution_id, future)
+            self._forget([execution_id], future)
 
     async def wait_async(self, execution_id: str, timeout: float | None) -> Execution:
         """The same without blocking the running loop."""
-        future = self._watch(execution_id)
+        found = await self.first_ended([execution_id], timeout)
+        if found is None:
+            raise WorkflowTimeoutError(execution_id, timeout or 0.0, self._trouble)
+        return found
+
+    async def first_ended(
+        self, execution_ids: Sequence[str], timeout: float | None
+    ) -> Execution | None:
+        """The first of several executions that has ended; None where none has in time."""
+        future = self._watch(execution_ids)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), timeout)
         except TimeoutError:
-            raise WorkflowTimeoutError(execution_id, timeout or 0.0, self._trouble) from None
+            return None
         finally:
-            self._forget(execution_id, future)
+            self._forget(execution_ids, future)
 
     def close(self) -> None:
         """End the thread; whoever still waits then waits to its own timeout."""
@@ -105,24 +115,26 @@ class Watcher:
         """Look now: something has probably ended."""
         self._nudge.set()
 
-    def _watch(self, execution_id: str) -> Future[Execution]:
+    def _watch(self, execution_ids: Sequence[str]) -> Future[Execution]:
         future: Future[Execution] = Future()
         with self._lock:
-            self._waiting.setdefault(execution_id, []).append(future)
+            for execution_id in execution_ids:
+                self._waiting.setdefault(execution_id, []).append(future)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="polos-watcher", daemon=True)
                 self._thread.start()
         self._nudge.set()
         return future
 
-    def _forget(self, execution_id: str, future: Future[Execution]) -> None:
+    def _forget(self, execution_ids: Sequence[str], future: Future[Execution]) -> None:
         with self._lock:
-            futures = self._waiting.get(execution_id, [])
-            if future in futures:
-                futures.remove(future)
-            if not futures:
-                self._waiting.pop(execution_id, None)
-                self._untold.discard(execution_id)
+            for execution_id in execution_ids:
+                futures = self._waiting.get(execution_id, [])
+                if future in futures:
+                    futures.remove(future)
+                if not futures:
+                    self._waiting.pop(execution_id, None)
+                    self._untold.discard(execution_id)
 
     def _told(self, execution_id: str) -> None:
         """The database told of an end."""
@@ -164,7 +176,7 @@ class Watcher:
             futures = [future for waiting in self._waiting.values() for future in waiting]
             self._waiting.clear()
         for future in futures:
-            if future.set_running_or_notify_cancel():
+            if _is_awaited(future):
                 future.set_exception(error)
 
     def _look(self, wanted: list[str]) -> bool:
@@ -186,9 +198,14 @@ class Watcher:
                 futures = self._waiting.pop(execution_id, [])
                 self._untold.discard(execution_id)
             for future in futures:
-                if future.set_running_or_notify_cancel():
+                if _is_awaited(future):
                     future.set_result(execution)
         return bool(found)
+
+
+def _is_awaited(future: Future[Execution]) -> bool:
+    """Whether somebody still waits; one that stands for several executions may be done."""
+    return not future.done() and future.set_running_or_notify_cancel()
 
 
 def _begin_after_fork(watcher: Watcher) -> None:

@@ -14,7 +14,13 @@ from polos.codec.failures import (
     failure_of,
 )
 from polos.codec.inputs import input_of
-from polos.codec.payloads import decode_payload, encode_payload, json_payload
+from polos.codec.payloads import (
+    decode_payload,
+    encode_payload,
+    foreign_payload,
+    json_payload,
+)
+from polos.codec.redaction import redacted, redacted_text
 from polos.codec.unpackables import unpackable
 from polos.codec.values import decode, encode
 
@@ -29,8 +35,11 @@ __all__ = [
     "encode_history",
     "encode_payload",
     "failure_of",
+    "foreign_payload",
     "input_of",
     "json_payload",
     "plain",
+    "redacted",
+    "redacted_text",
     "unpackable",
 ]

@@ -18,11 +18,12 @@ from polos.codec.classes import Kind, Types, reference, spell, types_of
 from polos.codec.coercion import is_open
 from polos.codec.fingerprint import fingerprint
 from polos.codec.hints import is_enum, is_model, is_union
+from polos.codec.models import plain_model
 from polos.codec.refusal import name_of
 from polos.codec.scalars import TAG
 from polos.codec.unpacking import Unpacker, parse
 from polos.codec.values import MAX_VALUE_BYTES, decode, pack, to_bytes
-from polos.errors import CodecError, InvalidPayload, UnknownType
+from polos.errors import CodecError, InvalidPayload, UnknownType, ValueTooLarge
 
 _MODULES = re.compile(r"[\w.]+:")
 _SHOWN_ERRORS = 5
@@ -48,6 +49,52 @@ def encode_payload(payload: Any, limit: int | None = MAX_VALUE_BYTES) -> bytes:
     if isinstance(payload, BaseModel):
         packed["h"] = fingerprint(type(payload))
     return to_bytes(packed, MAX_VALUE_BYTES if limit is None else limit)
+
+
+def foreign_payload(data: bytes, limit: int = MAX_VALUE_BYTES) -> bytes:
+    """A payload that another program has encoded, so that it is validated wherever it is read.
+
+    What is restored as it is would get past the workflow's validators: so the payload's own model
+    loses the mark of its class, and models and dataclasses inside of it become plain fields.
+
+    Args:
+        data: what ``encode_payload`` gave there.
+        limit: the largest number of bytes.
+
+    Raises:
+        CodecError: it is damaged, or no model, dict or None.
+        ValueTooLarge: it is over the limit.
+    """
+    if len(data) > limit:
+        raise ValueTooLarge(len(data), limit)
+    record = parse(data)
+    if not (record is None or isinstance(record, dict)) or _tag(record) not in _PAYLOADS:
+        raise CodecError("a payload is a model, a dict or null")
+    if record is not None and _tag(record) == "model":
+        record.pop("h", None)
+        return to_bytes(record, limit)
+    return to_bytes(parse(data, lambda: _as_fields), limit)
+
+
+_PAYLOADS = frozenset({None, "dict", "model"})
+_WITH_FIELDS = frozenset({"dataclass", "model"})
+
+
+def _tag(record: Any) -> Any:
+    tag = record.get(TAG) if isinstance(record, dict) else None
+    return tag if tag is None or isinstance(tag, str) else ""
+
+
+def _as_fields(record: dict[str, Any]) -> Any:
+    if _tag(record) not in _WITH_FIELDS:
+        return record
+    try:
+        fields = plain_model(record)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CodecError(f"a part of the payload is damaged: {error!r}") from error
+    if isinstance(fields, dict) and TAG in fields:
+        raise CodecError(f"a part of the payload has a field {TAG!r}, which can't be kept")
+    return fields
 
 
 def json_payload(payload: Any) -> Any:

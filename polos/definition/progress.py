@@ -9,6 +9,7 @@ from polos import codec
 from polos.definition.handle import snapshot
 from polos.errors import CodecError
 from polos.model.records import (
+    RETRIED,
     Checkpoint,
     Child,
     Execution,
@@ -22,8 +23,6 @@ from polos.model.records import (
 
 # What a step's ``status`` may be.
 COMPLETED, FAILED, WAITING, RETRYING = "completed", "failed", "waiting", "retrying"
-# What an outstanding wait of these kinds is for: the back-off before the next attempt.
-_RETRIED = frozenset({Kind.STEP, Kind.TRANSACTION})
 
 
 def details(execution: Execution, progress: Progress) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def _outstanding(wait: Wait, child: Child | None) -> dict[str, Any]:
     return {
         "key": wait.step_key,
         "kind": wait.kind.value,
-        "status": RETRYING if wait.kind in _RETRIED else WAITING,
+        "status": RETRYING if wait.kind in RETRIED else WAITING,
         "attempts": wait.attempts,
         "started_at": _iso(wait.started_at),
         "finished_at": None,

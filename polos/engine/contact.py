@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -23,24 +24,31 @@ class Contact:
     def __init__(self) -> None:
         self._away = False
 
-    def insist(self, ask: Callable[[], T], give_up: Callable[[], bool]) -> T:
+    def insist(self, ask: Callable[[], T], give_up: Callable[[], bool], grace: float = 0.0) -> T:
         """Ask, again and again while the database is away.
+
+        Args:
+            ask: asks.
+            give_up: whether asking again is in vain.
+            grace: seconds that it goes on all the same.
 
         Raises:
             StoreUnavailable: it is away, and ``give_up`` says that asking again is in vain.
         """
-        pause = _SHORTEST_PAUSE
+        pause, last = _SHORTEST_PAUSE, math.inf
         while True:
             try:
                 answer = ask()
             except StoreUnavailable as error:
                 self.lost(error)
                 if give_up():
+                    last = min(last, time.monotonic() + grace)
+                if time.monotonic() >= last:
                     raise
             else:
                 self.made()
                 return answer
-            time.sleep(pause)
+            time.sleep(min(pause, max(0.0, last - time.monotonic())))
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def lost(self, error: StoreError) -> None:

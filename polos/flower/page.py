@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flower.views import BaseHandler
-from tornado.web import HTTPError
+from tornado.web import HTTPError, authenticated
 
 from polos.server.access import Caller, Refused, caller_of
 from polos.server.served import Served, served_of
@@ -23,18 +23,22 @@ _POLICY = (
 class PageHandler(BaseHandler):
     """A page of the tab."""
 
+    is_page = True
     served: Served
     caller: Caller
 
     def set_default_headers(self) -> None:
         """Flower's own, and that nothing comes from elsewhere."""
         super().set_default_headers()
+        # Flower lets any site read what it shows to everybody.
+        self.clear_header("Access-Control-Allow-Origin")
         self.set_header("Content-Security-Policy", _POLICY)
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
 
+    @authenticated
     async def prepare(self) -> None:
-        """Find out who asks."""
+        """Find out who asks; whom Flower doesn't know is sent to its login."""
         served = served_of(self.capp)
         if served is None:
             raise HTTPError(404)

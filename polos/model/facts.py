@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from polos.model.records import Micros
 from polos.model.workers import WorkerReport
 
+# Seconds: a worker reports once a second, and is gone after ten times that.
+SILENT = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
@@ -94,6 +97,11 @@ class SeenWorker:
 
     report: WorkerReport
     silent: float
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has reported lately."""
+        return self.silent <= SILENT
 
 
 @dataclass(frozen=True, slots=True)

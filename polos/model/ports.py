@@ -172,6 +172,9 @@ class StartRequest:
         start_within_seconds: not begun within this time, it never is; also below 0.
         awaited: whether the caller is going to wait for the end.
         connection: the caller's own, in whose transaction it is to be written.
+        deployment_id: a label; the client's own where left out.
+        declared: whether the workflow's code is where the start comes from, so that it is started
+            also where no worker has been seen that has it.
     """
 
     workflow_id: str
@@ -193,6 +196,8 @@ class StartRequest:
     awaited: bool = False
     connection: Any = None
     tags: tuple[str, ...] = ()
+    deployment_id: str | None = None
+    declared: bool = False
 
 
 __all__ = [

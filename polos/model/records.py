@@ -51,6 +51,10 @@ class Kind(StrEnum):
     TRANSACTION = "transaction"
 
 
+# What an outstanding wait of these kinds is for: the back-off before the next attempt.
+RETRIED = frozenset({Kind.STEP, Kind.TRANSACTION})
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An error as it is stored: the same text and type on the first pass and on every replay.

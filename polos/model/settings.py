@@ -46,6 +46,8 @@ class Settings:
         retention_days: days after its end after which an execution is deleted; 0 keeps all.
         record_inputs: keep beside each step what it was given, for people, cut where it is long.
         sqlite_synchronous: ``FULL``, or ``NORMAL`` (may lose the last commits when power fails).
+        redact: names of fields that nobody gets to see in pages, logs and events; where it is
+            given as a text, separated by commas.
     """
 
     broker_url: str = ""
@@ -66,6 +68,7 @@ class Settings:
     retention_days: float = 0.0
     record_inputs: bool = True
     sqlite_synchronous: str = "FULL"
+    redact: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, conf: Mapping[str, Any] | None = None, **given: Any) -> Settings:
@@ -86,6 +89,8 @@ class Settings:
 
 
 def _converted(name: str, value: Any, default: Any) -> Any:
+    if isinstance(default, tuple):
+        return _names(name, value)
     if isinstance(default, bool):
         word = str(value).lower()
         if word not in _YES | _NO:
@@ -110,6 +115,18 @@ def _converted(name: str, value: Any, default: Any) -> Any:
             f"days up to {LONGEST_RETENTION}, or 0 to keep all"
         )
     return made
+
+
+def _names(setting: str, value: Any) -> tuple[str, ...]:
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple | set | frozenset) or not all(
+        isinstance(name, str) for name in given
+    ):
+        raise ConfigurationError(
+            f"POLOS_{setting.upper()} (polos_{setting}) is {value!r}; it must be names, in a list "
+            "or separated by commas"
+        )
+    return tuple(name.strip() for name in given if name.strip())
 
 
 def find_home(start: Path | None = None) -> Path:

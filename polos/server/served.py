@@ -10,15 +10,21 @@ from typing import Any, TypeVar
 
 from celery import Celery
 
+from polos import codec
 from polos.binding.of_app import bound_of
 from polos.client.direct import DirectClient
+from polos.definition.masking import masked
+from polos.model.keys import ApiKey
 from polos.model.settings import Settings
+from polos.server.known_keys import KnownKeys
+from polos.store.api_keys import opened_by
 from polos.store.sql_store import SqlStore
 
 T = TypeVar("T")
 
 # Each holds a connection while it asks.
 _THREADS = 8
+_MOST_PROJECTS = 1_000
 _NAME = "_polos_served"
 
 
@@ -27,6 +33,9 @@ class Served:
 
     Args:
         bound: what binds the app and a store.
+
+    Attributes:
+        keys: those of the API.
     """
 
     def __init__(self, bound: Any) -> None:
@@ -34,6 +43,8 @@ class Served:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="polos-server")
         self._lock = threading.Lock()
         self._clients: dict[str, DirectClient] = {}
+        self._parts: dict[Any, Any] = {}
+        self.keys = KnownKeys(self._opened_by)
 
     @property
     def settings(self) -> Settings:
@@ -48,6 +59,9 @@ class Served:
             return own
         with self._lock:
             if project_id not in self._clients:
+                # Anybody may name any project.
+                if len(self._clients) >= _MOST_PROJECTS:
+                    self._clients.clear()
                 self._clients[project_id] = DirectClient(
                     project_id, lambda: self._store_of(project_id), self.bound.dispatcher
                 )
@@ -61,9 +75,32 @@ class Served:
         """
         return self.client(project_id).store
 
+    def shown(self, value: Any) -> Any:
+        """A payload, a result, a step's value or input as people see it: plain, and masked."""
+        return codec.redacted(codec.plain(value), self.settings.redact)
+
+    def shown_text(self, text: str) -> str:
+        """An error's text or a traceback as people see it."""
+        return codec.redacted_text(text, self.settings.redact)
+
+    def shown_details(self, found: Any) -> Any:
+        """What ``get_execution`` and ``to_dict`` give, as people see it."""
+        return masked(found, self.settings.redact)
+
+    def part(self, kind: Callable[[Served], T]) -> T:
+        """The one thing of a kind that all requests share, made at its first use."""
+        with self._lock:
+            if kind not in self._parts:
+                self._parts[kind] = kind(self)
+            found: T = self._parts[kind]
+            return found
+
     async def ask(self, work: Callable[..., T], *args: Any) -> T:
         """Run what waits for the database in a thread: the loop is Flower's too."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+
+    async def _opened_by(self, key: str) -> ApiKey | None:
+        return await self.ask(lambda: opened_by(self.bound.store.database, key))
 
     def _store_of(self, project_id: str) -> SqlStore:
         settings = self.settings

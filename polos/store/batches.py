@@ -44,7 +44,7 @@ _GIVEN = (
 _ARRAYS = {str: "text[]", bytes: "bytea[]", int: "bigint[]"}
 
 _now = select(now_micros())
-_there = select(table.c.id, table.c.created_at).where(
+_there = select(table.c.id, table.c.created_at, table.c.workflow_id, table.c.payload).where(
     table.c.id.in_(bindparam("ids", expanding=True)), table.c.project_id == bindparam("project")
 )
 _by_keys = select(table).where(
@@ -56,10 +56,13 @@ _by_keys = select(table).where(
 def start_many(database: Database, news: Sequence[NewExecution]) -> list[Started]:
     """Write executions that are due at once, or find those with their idempotency keys.
 
-    Where an answer was lost, their ids, which are new ones, tell that the first try took effect.
+    Where an answer was lost, their ids tell that the first try took effect.
 
     Returns:
         for each, in order, the execution and whether it was not there before.
+
+    Raises:
+        ExecutionExists: an id is taken by another one.
     """
     try:
         return _start_many(database, news)
@@ -137,18 +140,17 @@ def _one_by_one(connection: Connection, news: Sequence[NewExecution], now: Micro
 def _look_up(connection: Connection, news: Sequence[NewExecution]) -> list[Started]:
     """What there is, where some were there before or others have their idempotency keys."""
     project = news[0].project_id
-    written = {
-        row.id: row.created_at
-        for row in connection.execute(_there, {"ids": [new.id for new in news], "project": project})
-    }
+    asked = {"ids": [new.id for new in news], "project": project}
+    written = {row.id: row for row in connection.execute(_there, asked)}
     keys = [(new.workflow_id, new.idempotency_key) for new in news if new.id not in written]
     found_by_keys = connection.execute(_by_keys, {"keys": keys, "project": project}) if keys else ()
     others = {(row.workflow_id, row.idempotency_key): execution_of(row) for row in found_by_keys}
     found: list[Started] = []
     for new in news:
         other = others.get((new.workflow_id, new.idempotency_key))
-        if new.id in written:
-            found.append((begun(new, written[new.id]), True))
+        row = written.get(new.id)
+        if row is not None and (row.workflow_id, row.payload) == (new.workflow_id, new.payload):
+            found.append((begun(new, row.created_at), True))
         elif other is not None:
             found.append((other, False))
         else:

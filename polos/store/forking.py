@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
-from polos.errors import ExecutionNotFound, StepNotFound
+from polos.errors import ExecutionExists, ExecutionNotFound, StepNotFound
 from polos.model.records import SECOND, Execution, ExecutionId, NewExecution
 from polos.store import executions, tags
 from polos.store.database import Database
@@ -58,9 +59,12 @@ class Fork:
 def fork(database: Database, project_id: str, asked: Fork) -> Execution:
     """Write a new execution of the same workflow, with copies of what comes before a step.
 
+    Where the same was asked for before, that is what is given.
+
     Raises:
         ExecutionNotFound: this project has no such execution.
         StepNotFound: it has no such step.
+        ExecutionExists: the new id is taken by another one.
     """
 
     def work(connection: Connection) -> Execution:
@@ -79,7 +83,13 @@ def fork(database: Database, project_id: str, asked: Fork) -> Execution:
             connection.execute(_set_turn, {"target": asked.id, "turn": turn})
         return execution_of(connection.execute(_find, named | {"the_id": asked.id}).one())
 
-    return database.transaction(work)
+    try:
+        return database.transaction(work)
+    except IntegrityError:
+        found = executions.get(database, project_id, asked.id)
+        if found is None or found.forked_from != asked.source_id:
+            raise ExecutionExists(asked.id) from None
+        return found
 
 
 def _place(connection: Connection, asked: Fork) -> tuple[int, int] | None:

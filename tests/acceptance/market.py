@@ -135,6 +135,8 @@ if "MARKET_BROKER" in os.environ:
         _pass(request.id, "before-claim")
         if switch(request.id, "no-broker").exists():
             app.amqp._retry_publish = _unsent(request.id, app.amqp._retry_publish)
+        if switch(request.id, "before-body").exists():
+            app.amqp._retry_publish = _fatal(request.id, app.amqp._retry_publish)
         found = _deliver(request, *args)
         if found.waiting is not None:
             _pass(request.id, "parked", signal.SIGSTOP)
@@ -153,5 +155,14 @@ if "MARKET_BROKER" in os.environ:
             return publish(*args, **options)
 
         return fail
+
+    def _fatal(execution: str, publish: Any) -> Any:
+        """What sends the body of a chord, whose last part this execution is."""
+
+        def die(*args: Any, **options: Any) -> Any:
+            _pass(execution, "before-body")
+            return publish(*args, **options)
+
+        return die
 
     polos.bound.deliver = _mortal

@@ -99,3 +99,22 @@ def test_a_chord_of_ten_survives_a_kill_at_each_hop(market: Market) -> None:
     assert sum(sum(found.values()) - len(found) for found in runs) <= KILLS * SLOTS
     assert all(market.polos.get(id_).status == "completed" for id_ in ids)
     assert market.ledger.runs(me) == {"gathered": 1}
+
+
+def test_a_chord_goes_on_though_whoever_had_claimed_to_send_its_body_was_killed(
+    market: Market,
+) -> None:
+    me, first, last = (str(uuid4()) for _ in range(3))
+    switch(last, "before-body").touch()
+    header = [
+        order.s(Order(name="first")).set(task_id=first),
+        order.s(Order(name="last", gate=True)).set(task_id=last),
+    ]
+    result = chord(header)(market.task("gather", me))
+    running = market.worker()
+    market.wait_for(first, "completed")
+    market.ledger.open_gate(last)
+    _dies(market, running, last, "before-body")
+    # It takes as long as the claim lasts, about 20 s.
+    assert [found["name"] for found in result.get(timeout=90)] == ["first", "last"]
+    assert market.ledger.runs(me) == {"gathered": 1}

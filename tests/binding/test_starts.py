@@ -8,76 +8,16 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery, chain, current_task
-from celery.app.trace import build_tracer
 
-from polos import Polos, workflow
+from polos import workflow
 from polos.binding.kept_options import options_of
 from polos.definition.registry import registry
-from polos.definition.workflow import Workflow
 from polos.model.records import Hint
+from tests.support.canvas import Canvas
 
 
 class Crash(BaseException):
     """The process is gone."""
-
-
-class Canvas:
-    """An app with a workflow between two tasks, whose messages the test delivers."""
-
-    def __init__(self, url: str) -> None:
-        self.app = Celery("canvas", broker="memory://", set_as_current=False)
-        self.app.conf.update(
-            task_default_queue=f"canvas-{uuid4()}",
-            result_backend="cache+memory://",
-            polos_auto_migrate=True,
-        )
-        self.polos = Polos(self.app, url)
-        self.flow = _flow()
-        self.ended: list[Any] = []
-
-        @self.app.task(name="canvas.prepare", shared=False)
-        def prepare(number: int) -> dict[str, int]:
-            return {"number": number}
-
-        @self.app.task(name="canvas.finish", shared=False)
-        def finish(found: Any) -> Any:
-            self.ended.append(found)
-            return found
-
-        self.prepare, self.finish = prepare, finish
-
-    def take(self) -> Any:
-        """The next message; None where there is none."""
-        with self.app.connection_for_read() as connection:
-            queue = self.app.amqp.queues[self.app.conf.task_default_queue]
-            bound = queue(connection.default_channel)
-            bound.declare()
-            return bound.get(no_ack=True)
-
-    def deliver(self, message: Any) -> None:
-        """Run a message's task, as a worker's pool does."""
-        args, kwargs, embedded = message.payload
-        headers = message.headers
-        request = {**headers, **embedded, "delivery_info": message.delivery_info}
-        build_tracer(headers["task"], self.app.tasks[headers["task"]], app=self.app)(
-            headers["id"], args, kwargs, request
-        )
-
-    def deliver_all(self) -> list[str]:
-        """The same for all messages; the names of their tasks."""
-        names: list[str] = []
-        while (message := self.take()) is not None:
-            names.append(message.headers["task"])
-            self.deliver(message)
-        return names
-
-
-def _flow() -> Workflow[Any, Any]:
-    @workflow(id="canvas-flow")
-    async def double(ctx: Any, payload: dict) -> int:
-        return int(payload["number"]) * 2
-
-    return double
 
 
 @pytest.fixture

@@ -200,8 +200,9 @@ class Stream:
         given = {"text": "knot"}
         header = [tasks["polos.chaos-link"].s(payload).set(task_id=id_) for id_ in parts]
         tie = tasks["polos.chaos-knot"].si(given).set(task_id=body)
-        if self._stored_whole(lambda: chord(header)(tie), dict.fromkeys(parts, payload)):
-            self.started.roots[body] = given
+        # The body comes, too, if only the answer to the last of the parts was lost.
+        started = dict.fromkeys(parts, payload) | {body: given}
+        if self._stored_whole(lambda: chord(header)(tie), started):
             self.started.follow[body] = parts
 
     def _stored_whole(self, start: Callable[[], Any], given: dict[str, dict[str, Any]]) -> bool:

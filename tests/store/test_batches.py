@@ -100,6 +100,15 @@ def test_a_taken_id_is_refused_with_all_others(store: SqlStore) -> None:
     assert [row["id"] for row in all_rows(store.database)] == ["taken"]
 
 
+def test_what_was_started_before_is_found_by_its_id_and_nothing_else_is(store: SqlStore) -> None:
+    news = [fresh(payload=b"1"), fresh(payload=b"2")]
+    first = store.start_many(news)
+    assert store.start_many([*news, *news[:1]]) == [*first, first[0]]
+    with pytest.raises(ExecutionExists, match=news[1].id):
+        store.start_many([fresh(), news[0], replace(news[1], payload=b"3")])
+    assert len(all_rows(store.database)) == 2
+
+
 def test_taken_keys_give_the_executions_that_have_them(store: SqlStore) -> None:
     first, _ = store.start(fresh(idempotency_key="a"))
     other, _ = store.start(fresh(workflow_id="other", idempotency_key="b"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from polos.errors import ExecutionNotFound, StepNotFound
+from polos.errors import ExecutionExists, ExecutionNotFound, StepNotFound
 from polos.model.outcome import Completed, Failed
 from polos.model.records import Checkpoint, Kind, Wait
 from polos.model.states import Status
@@ -20,6 +20,7 @@ from tests.store.scenes import (
     claim,
     everything,
     keys,
+    new,
     now,
     row,
     running,
@@ -183,3 +184,18 @@ def test_a_fork_of_a_fork_and_its_source_go_their_own_ways(store: SqlStore) -> N
     store.fork(Fork("two", "three", "b"))
     assert keys(store, "three") == ["a", "id", "caught"]
     assert row(store.database, "three")["forked_from"] == "two"
+
+
+def test_one_that_is_asked_for_again_is_there_once(store: SqlStore) -> None:
+    finished(store)
+    first = fork(store, "b")
+    assert fork(store, "b") == first
+    assert len(copied(store, "two")) == 3
+
+
+def test_a_taken_id_is_refused(store: SqlStore) -> None:
+    finished(store)
+    store.start(new("two"))
+    with pytest.raises(ExecutionExists, match="'two'"):
+        fork(store, "b")
+    assert not copied(store, "two")

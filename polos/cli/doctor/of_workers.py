@@ -7,17 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from polos.cli.doctor.facts import WorkerAnswer
 from polos.cli.doctor.finding import Finding, error, ok, warning
 from polos.cli.words import counted
-from polos.model.facts import Overview, SeenWorker
+from polos.model.facts import SILENT, Overview, SeenWorker
 from polos.model.workers import WorkerReport
 
-# A worker reports once a second; it is gone after ten times that.
-SILENT = 10.0
 _CLOCK_SECONDS = 2.0
 
 
 def living(workers: Sequence[SeenWorker]) -> list[WorkerReport]:
     """Those that have reported lately."""
-    return [seen.report for seen in workers if seen.silent <= SILENT]
+    return [seen.report for seen in workers if seen.is_alive]
 
 
 def of_workers(seen: Overview, project: str, projects: Sequence[str]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from polos.cli.doctor.of_workers import SILENT, living
+from polos.cli.doctor.of_workers import living
 from polos.cli.inert import one_line
 from polos.cli.screens.colours import STATUS_STYLES
 from polos.cli.words import ago, lasting, moment
@@ -27,7 +27,7 @@ def data_of(seen: Overview, project: str) -> dict[str, Any]:
         "workers": [
             {
                 "name": worker.report.name,
-                "alive": worker.silent <= SILENT,
+                "alive": worker.is_alive,
                 "silent_seconds": round(worker.silent, 3),
                 "slots": worker.report.slots,
                 "idle": worker.report.idle,

@@ -94,7 +94,7 @@ def plan_of(context: click.Context, wish: Wish) -> Plan:
         )
     # Only here: Flower and Tornado may be missing.
     from polos.flower.chosen import chosen_by
-    from polos.server.access import refuse_open_address
+    from polos.server.addresses import refuse_open_address
 
     words, secrets = _words(wish)
     chosen = chosen_by([*words, *secrets])

@@ -15,6 +15,7 @@ from polos.cli.options import json_option
 from polos.cli.output import console_of, print_json
 from polos.cli.screens.progress import Event, events_of, line
 from polos.cli.target import Target, target_of
+from polos.definition.masking import masked
 from polos.model.states import Status
 
 _EVERY = 0.5
@@ -51,7 +52,9 @@ def _events(target: Target, execution_id: str, follow: bool) -> Iterator[Event]:
     """The events that are there; with ``follow`` also those that come, until the end."""
     seen: set[tuple[str, ...]] = set()
     while True:
-        found = asyncio.run(target.client.get_execution(execution_id))
+        found = masked(
+            asyncio.run(target.client.get_execution(execution_id)), target.settings.redact
+        )
         for event in events_of(found):
             if event.identity not in seen:
                 seen.add(event.identity)

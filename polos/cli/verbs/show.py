@@ -13,6 +13,7 @@ from polos.cli.options import json_option
 from polos.cli.screens import execution as screen
 from polos.cli.screens.glyphs import glyphs_of
 from polos.cli.target import target_of
+from polos.definition.masking import masked
 from polos.errors import CodecError, ExecutionNotFound
 from polos.model.records import as_datetime
 from polos.worker.client import PolosClient
@@ -36,6 +37,7 @@ def show(context: click.Context, execution_id: str, no_children: bool) -> None:
     target = target_of(context)
     found = asyncio.run(_read(target.client, execution_id, not no_children))
     found["payload"] = _payload(target.client.get(execution_id).payload)
+    found = masked(found, target.settings.redact)
     now = as_datetime(target.store.now())
     output.show(
         context,

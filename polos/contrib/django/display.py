@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,8 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 
-from polos.codec import decode, decode_failure, decode_history, plain
+from polos.codec import decode, decode_failure, decode_history, plain, redacted, redacted_text
+from polos.contrib.django.project import redact
 from polos.errors import CodecError
 from polos.model.records import SECOND, Failure, Micros, as_datetime
 
@@ -54,7 +56,7 @@ def value_text(data: Any) -> str:
     if data is None:
         return NOTHING
     try:
-        found = plain(decode(bytes(data), lenient=True))
+        found = redacted(plain(decode(bytes(data), lenient=True)), redact())
     except CodecError as error:
         return f"(can't be read: {error})"
     return _shortened(json.dumps(found, indent=2, ensure_ascii=False))
@@ -65,9 +67,15 @@ def failure_of(data: Any) -> Failure | None:
     if data is None:
         return None
     try:
-        return decode_failure(bytes(data))
+        found = decode_failure(bytes(data))
     except CodecError as error:
         return Failure(f"(can't be read: {error})", "")
+    names = redact()
+    return replace(
+        found,
+        reason=redacted_text(found.reason, names),
+        traceback=redacted_text(found.traceback, names),
+    )
 
 
 def failure_text(data: Any) -> str:
@@ -81,7 +89,9 @@ def failure_text(data: Any) -> str:
 def history_text(data: Any) -> str:
     """The attempts that failed before the last one, one a line."""
     tried = decode_history(None if data is None else bytes(data))
-    lines = [f"{clock(it.at)} {it.error_type}: {it.reason}" for it in tried]
+    lines = [
+        f"{clock(it.at)} {it.error_type}: {redacted_text(it.reason, redact())}" for it in tried
+    ]
     return _shortened("\n".join(lines)) or NOTHING
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from polos.contrib.django.databases import given_settings
 from polos.definition.registry import registry
+from polos.model.settings import Settings
 
 
 def project_id() -> str:
@@ -13,3 +14,10 @@ def project_id() -> str:
     client: Any = registry.default_client()
     known = getattr(client, "project_id", "")
     return str(known or given_settings().project_id)
+
+
+def redact() -> tuple[str, ...]:
+    """The fields that people don't get to see, from the same place."""
+    known = getattr(registry.default_client(), "settings", None)
+    settings: Settings = known or given_settings()
+    return settings.redact

@@ -41,6 +41,7 @@ def test_every_setting_is_read_from_both_places(field, monkeypatch: pytest.Monke
         int: ("7", 7),
         float: ("7.5", 7.5),
         str: ("NORMAL", "NORMAL"),
+        tuple: ("card, PIN", ("card", "PIN")),
     }[type(field.default)]
     found = getattr(Settings.load({f"polos_{field.name}": value}), field.name)
     assert found == value
@@ -133,3 +134,11 @@ def test_a_retention_that_would_delete_all_or_can_not_be_counted(days: object) -
 
 def test_a_part_of_a_day_can_be_kept() -> None:
     assert Settings.load(retention_days="0.5").retention_days == 0.5
+
+
+def test_names_to_mask_come_as_a_list_or_as_a_text() -> None:
+    for given in (["card", "pin"], ("card", "pin"), "card,pin", " card , ,pin "):
+        assert Settings.load({"polos_redact": given}).redact == ("card", "pin")
+    for wrong in (7, [7], {"card": True}):
+        with pytest.raises(ConfigurationError, match="POLOS_REDACT"):
+            Settings.load({"polos_redact": wrong})
