@@ -144,6 +144,33 @@ def test_on_servers_that_a_project_has(
     site("server", "stop")
 
 
+def test_a_worker_and_a_server_tell_how_they_are(
+    site: Site, redis_server: RedisServer, postgres_url: str, program: Callable[..., Program]
+) -> None:
+    site.env |= {"PROJ_BROKER": redis_server.url, "PROJ_DATABASE": postgres_url}
+    (site.folder / "shop.py").write_text(_PROJECT)
+    celery = [sys.executable, "-m", "celery", "-A", "shop"]
+    site("-A", "shop", "migrate")
+    asked = ("polos", "health", "--worker", "shop@here")
+    assert "no worker shop@here has reported" in site(*asked, command=celery, code=1).out
+    options = ("--pool", "solo", "--hostname", "shop@here", "--without-mingle")
+    with site.program("worker", *options, command=celery) as worker:
+        worker.wait_for("ready", 60)
+        until(lambda: worker.running and _is_well(site, celery, *asked), 60)
+        site.start(command=[*POLOS, "-A", "shop"])
+        assert "is ready" in site("health", "--server", site.url).out
+        redis_server.stop()
+        out = site(*asked, "--json", command=celery, code=1).data
+        assert out["healthy"] is False and "broker" in out["text"], out
+        assert "broker: failed" in site("health", "--server", site.url, code=1).out
+        assert "broker: failed" in site("server", "status", code=1).out
+        redis_server.start()
+        worker.kill()
+        worker.wait()
+    ill = until(lambda: _words(site, celery, *asked, without="reported"), 60)
+    assert "has not reported for" in ill
+
+
 _PROJECT = """\
 import os
 
