@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler
 
-from polos.client.wire import PROJECT_HEADER, REQUEST_HEADER
+from polos.client.wire import PROJECT_HEADER, REQUEST_HEADER, project_of
 from polos.server.addresses import has_authentication, is_local
 from polos.server.served import Served
 
@@ -114,6 +114,12 @@ def check_change(handler: RequestHandler, caller: Caller) -> None:
         raise Refused(403, f"the request comes from another site, {origin[:200]!r}")
 
 
+def named_project(request: HTTPServerRequest) -> str | None:
+    """The project that a request names; None where it names none."""
+    text = request.headers.get(PROJECT_HEADER)
+    return None if text is None else project_of(text)
+
+
 def _key_of(request: HTTPServerRequest) -> str | None:
     """What a request gives as its key, whatever that may be; None where it gives none."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
@@ -129,7 +135,7 @@ async def _owner(key: str, request: HTTPServerRequest, served: Served, may_chang
             "programs take from POLOS_API_KEY",
             _KEY,
         )
-    asked = request.headers.get(PROJECT_HEADER)
+    asked = named_project(request)
     if asked is not None and asked != found.project_id:
         raise Refused(403, f"the key opens another project than {asked[:255]!r}")
     return Caller(found.name, found.project_id, may_change, sees_masked=True)

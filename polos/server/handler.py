@@ -15,7 +15,7 @@ from tornado.web import HTTPError, stream_request_body
 from polos.client.wire import CODEC, ENCODING_HEADER, PROJECT_HEADER
 from polos.definition.names import check_text
 from polos.errors import ExecutionNotFound, PolosError, StoreUnavailable, WorkflowNotFound
-from polos.server.access import Caller, Refused, caller_of, check_change
+from polos.server.access import Caller, Refused, caller_of, check_change, named_project
 from polos.server.operation import JSON_TYPE, Answer, Call, Operation
 from polos.server.problems import PROBLEM_TYPE, Problem, RequestError, problem_of, title_of
 from polos.server.reading import invalid, read_body, read_query
@@ -219,7 +219,7 @@ class ApiHandler(BaseHandler):
         return wanted
 
     def _project_id(self) -> str:
-        own, asked = self.caller.project_id, self.request.headers.get(PROJECT_HEADER)
+        own, asked = self.caller.project_id, named_project(self.request)
         if own and asked and asked != own:
             raise Refused(403, f"you see the project {own!r} only, not {asked!r}")
         try:
