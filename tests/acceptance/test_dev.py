@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from polos import PolosClient
@@ -74,40 +75,42 @@ def dev(site: Site) -> Iterator[Program]:
         yield program
 
 
-def test_new_code_is_taken_up_and_what_ran_goes_on(
-    site: Site, dev: Program, client: PolosClient
-) -> None:
+def test_a_session(site: Site, dev: Program, client: PolosClient) -> None:
     assert site("server", "status", "--json").data["url"] == site.url
     assert result(client, "dev-words") == "old"
+    owner = site.state["owner"]
+
+    # The first step is recorded; the second one is in the middle, and runs again.
     handle = asyncio.run(client.invoke("dev-long"))
     until((site.folder / "stays-old").exists, 60)
     said = save(site, dev, FLOWS.replace('"old"', '"new"', 1))
     assert "flows.py changed, the worker starts again" in dev.text()[said:]
-    # The first step was recorded before; the second one was in the middle.
     assert asyncio.run(handle.result(60)) == ["old", "new"]
     assert result(client, "dev-words") == "new"
-    dev.wait_for(site.answers, 60)
+    dev.wait_for(lambda: site.answers() and site.state["owner"] != owner, 60)
 
-
-def test_code_that_is_broken_is_shown_and_the_next_save_tries_again(
-    site: Site, dev: Program, client: PolosClient
-) -> None:
     said = save(site, dev, "def broken(:\n", "the next save starts it again")
     assert "SyntaxError" in dev.text()[said:]
     assert site.answers(), "pages are there all the same"
     save(site, dev, FLOWS)
     assert result(client, "dev-words") == "old"
 
+    programs = dev.children()
+    assert dev.stop(60, signal.SIGINT) == 0
+    assert "Traceback" not in dev.text().rpartition("SyntaxError")[2]
+    assert not alive(programs)
+    assert site("server", "status", "--json", code=1).data["running"] is False
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_its_programs_end_with_it(site: Site, dev: Program, number: signal.Signals) -> None:
+
+def test_its_programs_end_with_it_however_it_ends(dev: Program) -> None:
     programs = dev.children()
     assert len(programs) >= 4, "a worker with two processes, and a server"
-    code = dev.stop(60, number)
-    assert code == (-number if number is signal.SIGKILL else 0), dev.tail()
-    until(lambda: not [it.pid for it in programs if lives(str(process(it.pid)))], 60)
-    assert site("server", "status", "--json", code=1).data["running"] is False
-    assert "Traceback" not in dev.text()
+    dev.stop(60, signal.SIGKILL)
+    until(lambda: not alive(programs), 60)
+
+
+def alive(programs: Iterable[psutil.Process]) -> list[int]:
+    return [it.pid for it in programs if lives(str(process(it.pid)))]
 
 
 def save(site: Site, dev: Program, text: str, then: str = " ready.") -> int:

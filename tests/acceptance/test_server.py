@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from polos.engine.owner import process
-from tests.acceptance.sites import Site
-from tests.support.processes import Program, until
+from tests.acceptance.sites import POLOS, Said, Site
+from tests.support.processes import until
 from tests.support.servers import HOST, RedisServer, free_port
 
 pytestmark = pytest.mark.timeout(300)
@@ -100,8 +100,8 @@ def test_a_failure_shows_what_the_server_said(site: Site) -> None:
 
 
 def test_what_is_refused_before_anything_starts(site: Site) -> None:
-    assert "without authentication" in site.start("--host", "0.0.0.0", code=2).err
-    assert "without authentication" in site.start("--", "--address=", code=2).err
+    for open_to_all in (("--host", "0.0.0.0"), ("--", "--address=")):
+        assert "FLOWER_BASIC_AUTH" in site.start(*open_to_all, code=2).err
     assert "user:password" in site.start("--basic-auth", "ada", code=2).err
     assert "'--nope=1' is no option of Flower" in site.start("--", "--nope=1", code=2).err
     elsewhere = site.start("--host", "192.0.2.1", "--basic-auth", "ada:secret", code=2)
@@ -125,10 +125,9 @@ def test_in_the_foreground_a_signal_ends_it(site: Site, number: signal.Signals) 
 
 
 def test_on_servers_that_a_project_has(
-    site: Site, redis_server: RedisServer, postgres_url: str, program: Callable[..., Program]
+    site: Site, redis_server: RedisServer, postgres_url: str
 ) -> None:
     site.env |= {"PROJ_BROKER": redis_server.url, "PROJ_DATABASE": postgres_url}
-    site.env |= {"PROJ_MIGRATE": "0"}
     (site.folder / "shop.py").write_text(_PROJECT)
     refused = site.start(code=5, command=[sys.executable, "-m", "polos.cli", "-A", "shop"])
     assert "polos migrate" in refused.err
@@ -145,30 +144,34 @@ def test_on_servers_that_a_project_has(
 
 
 def test_a_worker_and_a_server_tell_how_they_are(
-    site: Site, redis_server: RedisServer, postgres_url: str, program: Callable[..., Program]
+    site: Site, redis_server: RedisServer, postgres_url: str
 ) -> None:
     site.env |= {"PROJ_BROKER": redis_server.url, "PROJ_DATABASE": postgres_url}
     (site.folder / "shop.py").write_text(_PROJECT)
-    celery = [sys.executable, "-m", "celery", "-A", "shop"]
+    celery, name = [sys.executable, "-m", "celery", "-A", "shop"], "shop@here"
+
+    def worker_health(code: int | None = None) -> Said:
+        return site("polos", "health", "--worker", name, command=celery, code=code)
+
+    assert "polos migrate" in worker_health(1).out
     site("-A", "shop", "migrate")
-    asked = ("polos", "health", "--worker", "shop@here")
-    assert "no worker shop@here has reported" in site(*asked, command=celery, code=1).out
-    options = ("--pool", "solo", "--hostname", "shop@here", "--without-mingle")
+    assert f"no worker {name} has reported" in worker_health(1).out
+    options = ("--pool", "solo", "--hostname", name, "--without-mingle")
     with site.program("worker", *options, command=celery) as worker:
-        worker.wait_for("ready", 60)
-        until(lambda: worker.running and _is_well(site, celery, *asked), 60)
+        until(lambda: worker_health().code == 0, 90)
+        assert "the broker answers" in worker_health(0).out
         site.start(command=[*POLOS, "-A", "shop"])
         assert "is ready" in site("health", "--server", site.url).out
         redis_server.stop()
-        out = site(*asked, "--json", command=celery, code=1).data
-        assert out["healthy"] is False and "broker" in out["text"], out
-        assert "broker: failed" in site("health", "--server", site.url, code=1).out
+        assert "broker" in worker_health(1).out
+        out = site("health", "--server", site.url, "--json", code=1).data
+        assert (out["healthy"], "broker: failed" in out["text"]) == (False, True), out
         assert "broker: failed" in site("server", "status", code=1).out
         redis_server.start()
         worker.kill()
         worker.wait()
-    ill = until(lambda: _words(site, celery, *asked, without="reported"), 60)
-    assert "has not reported for" in ill
+    until(lambda: "has not reported for" in worker_health(None).out, 60)
+    assert worker_health().code == 1
 
 
 _PROJECT = """\
