@@ -8,7 +8,6 @@ import click
 
 from polos.cli.choice import wants_json
 from polos.cli.doctor.asking import broker_of
-from polos.cli.doctor.of_workers import SILENT
 from polos.cli.exits import Code, Stopped
 from polos.cli.inert import one_line
 from polos.cli.options import json_option
@@ -86,12 +85,12 @@ def _of_worker(name: str, workers: Iterable[SeenWorker]) -> str:
     found = by_name.get(name)
     if found is None:
         raise _Ill(f"no worker {name} has reported; known: {', '.join(by_name) or 'none'}")
-    if found.silent > SILENT:
+    if not found.is_alive:
         raise _Ill(f"worker {name} has not reported for {lasting(found.silent)}")
     report = found.report
     return f"worker {name} reported {lasting(found.silent)} ago, {counted(report.slots, 'slot')}"
 
 
 def _of_all(workers: Iterable[SeenWorker]) -> str:
-    alive = sum(worker.silent <= SILENT for worker in workers)
+    alive = sum(worker.is_alive for worker in workers)
     return f"the database answers, {counted(alive, 'worker')}"
