@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler
 
-from polos.client.wire import PROJECT_HEADER, REQUEST_HEADER, project_of
+from polos.client.wire import PROJECT_HEADER, REQUEST_HEADER, project_text
 from polos.server.addresses import has_authentication, is_local
 from polos.server.served import Served
 
@@ -114,12 +114,6 @@ def check_change(handler: RequestHandler, caller: Caller) -> None:
         raise Refused(403, f"the request comes from another site, {origin[:200]!r}")
 
 
-def named_project(request: HTTPServerRequest) -> str | None:
-    """The project that a request names; None where it names none."""
-    text = request.headers.get(PROJECT_HEADER)
-    return None if text is None else project_of(text)
-
-
 def _key_of(request: HTTPServerRequest) -> str | None:
     """What a request gives as its key, whatever that may be; None where it gives none."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
@@ -135,8 +129,8 @@ async def _owner(key: str, request: HTTPServerRequest, served: Served, may_chang
             "programs take from POLOS_API_KEY",
             _KEY,
         )
-    asked = named_project(request)
-    if asked is not None and asked != found.project_id:
+    asked = request.headers.get(PROJECT_HEADER)
+    if asked is not None and asked not in {found.project_id, project_text(found.project_id)}:
         raise Refused(403, f"the key opens another project than {asked[:255]!r}")
     return Caller(found.name, found.project_id, may_change, sees_masked=True)
 
