@@ -9,15 +9,15 @@ import click
 from polos.cli.choice import wants_json
 from polos.cli.doctor.asking import broker_of
 from polos.cli.exits import Code, Stopped
-from polos.cli.inert import one_line
 from polos.cli.options import json_option
 from polos.cli.output import print_json, say
 from polos.cli.serving import probe
 from polos.cli.target import Target, target_of
-from polos.cli.words import counted, lasting
 from polos.errors import StoreError
 from polos.model.facts import SeenWorker
+from polos.model.inert import one_line
 from polos.model.settings import has_home
+from polos.model.words import counted, lasting
 from polos.store.database import Database
 from polos.store.migrate import ensure_schema
 from polos.store.overview import seen_workers

@@ -69,7 +69,7 @@ def start(context: click.Context, /, foreground: bool, **wished: Any) -> None:
 
     It works on the broker and the database of the environment or of -A, or on the embedded ones in
     the nearest .polos/, which also keeps server.json and server.log. Returns when the server
-    answers. Without authentication it listens on 127.0.0.1 and other addresses of this host only.
+    answers. Without authentication it listens at addresses that only this machine reaches.
     """
     plan = plan_of(context, Wish(**wished))
     with record.starting(plan.home):
