@@ -47,7 +47,8 @@ class PageHandler(BaseHandler):
         if served_of(self.capp) is None:
             return
         # Flower lets any site read what it shows to everybody.
-        self.clear_header("Access-Control-Allow-Origin")
+        for name in ("Origin", "Headers", "Methods"):
+            self.clear_header(f"Access-Control-Allow-{name}")
         self.set_header("Content-Security-Policy", _POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")

@@ -43,7 +43,7 @@
       const unsure = body === undefined ? "" : " It may have been done all the same: look before you try again.";
       throw new Problem(`No answer came: the server can't be reached.${unsure}`);
     }
-    const content = await answer.json().catch(() => ({}));
+    const content = (await answer.json().catch(() => null)) ?? {};
     if (answer.ok) return content;
     throw new Problem(content.detail || content.title || `The server answered ${answer.status}.`, answer.status, content);
   }
