@@ -68,7 +68,8 @@ class ExecutionPage(PageHandler):
 
     def _knows_task(self, execution_id: str) -> bool:
         """Whether Flower has heard of its Celery task, which it forgets when it is restarted."""
-        return execution_id in self.application.events.state.tasks
+        events = getattr(self.application, "events", None)
+        return events is not None and execution_id in events.state.tasks
 
 
 class Addresses:
