@@ -56,9 +56,19 @@ class Kept(Generic[V]):
         # Whoever gives up waiting must not end it for the others.
         return await asyncio.shield(self._begin(key, make))
 
+    async def within(
+        self, seconds: float, key: Hashable, make: Callable[[], Awaitable[V]]
+    ) -> Timed[V] | None:
+        """The same; None where it takes longer, and goes on meanwhile."""
+        try:
+            return await asyncio.wait_for(self.get(key, make), seconds)
+        except TimeoutError:
+            return None
+
     def _begin(self, key: Hashable, make: Callable[[], Awaitable[V]]) -> asyncio.Task[Timed[V]]:
         task = self._making.get(key)
-        if task is None:
+        # One of a loop that was closed never ends.
+        if task is None or task.get_loop().is_closed():
             task = self._making[key] = asyncio.ensure_future(self._make(key, make))
             task.add_done_callback(lambda done: self._end(key, done))
         return task
@@ -70,6 +80,7 @@ class Kept(Generic[V]):
         return made
 
     def _end(self, key: Hashable, task: asyncio.Task[Timed[V]]) -> None:
-        del self._making[key]
+        if self._making.get(key) is task:
+            del self._making[key]
         if not task.cancelled() and task.exception() is not None:
             log.debug("figures of a page can't be worked out: %s", task.exception())

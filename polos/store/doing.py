@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -12,6 +11,7 @@ from sqlalchemy import CompoundSelect, bindparam, select, union_all
 from polos.model.finding import Awaited
 from polos.model.records import Kind
 from polos.store.database import Database
+from polos.store.rows import steps_of
 from polos.store.schema import waits
 
 SOME = 3
@@ -33,13 +33,12 @@ def awaited_by(database: Database, ids: Sequence[str]) -> dict[str, tuple[Awaite
     return found
 
 
-def steps_of(lease_steps: str | None) -> tuple[str, ...]:
+def steps_noted(lease_steps: str | None) -> tuple[str, ...]:
     """The steps that run, as the holder of the lease says; none where that can't be read."""
     try:
-        found = json.loads(lease_steps or "[]")
-    except ValueError:
+        return tuple(map(str, steps_of(lease_steps)))
+    except (TypeError, ValueError):
         return ()
-    return tuple(str(it) for it in found) if isinstance(found, list) else ()
 
 
 @cache

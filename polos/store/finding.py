@@ -17,7 +17,7 @@ from polos.model.listing import Place
 from polos.model.states import Status
 from polos.store import tags
 from polos.store.database import Database
-from polos.store.doing import SOME, awaited_by, steps_of
+from polos.store.doing import SOME, awaited_by, steps_noted
 from polos.store.listing import SHOWN, summary_of
 from polos.store.schema import executions as table
 from polos.store.sources import WINDOW, Source, conditions, sources_of
@@ -129,7 +129,7 @@ def _listed(database: Database, rows: Sequence[Any]) -> tuple[Listed, ...]:
     return tuple(
         Listed(
             summary_of(row, labels.get(row.id, ())),
-            steps_of(row.lease_steps),
+            steps_noted(row.lease_steps),
             awaited.get(row.id, ())[:SOME],
             len(awaited.get(row.id, ())) > SOME,
         )

@@ -13,7 +13,7 @@ from polos.flower.assets import FOLDER
 from polos.flower.page import _POLICY as POLICY
 
 ROOT = "http://polos.test/below"
-_SCRIPTS = ("polos.js", "polos-actions.js", "polos-form.js")
+_SCRIPTS = ("polos.js", "polos-actions.js")
 _PAGE = """<!doctype html><html lang="en"><head>
 <meta charset="utf-8"><title>Stage</title></head><body>
 <div id="toast-container"></div><main id="main-content">{body}</main>
@@ -67,8 +67,8 @@ class Stage:
         return self.api(request.method, below)
 
     def _html(self) -> str:
-        there = [name for name in _SCRIPTS if (FOLDER / name).exists()]
-        scripts = "".join(f'<script src="{ROOT}/polos/static/{name}"></script>' for name in there)
+        address = f"{ROOT}/polos/static"
+        scripts = "".join(f'<script src="{address}/{name}"></script>' for name in _SCRIPTS)
         return _PAGE.format(body=self.body, scripts=scripts)
 
     def _fulfill(self, route: Route, answer: Answer) -> None:
