@@ -128,7 +128,7 @@ class Asked:
     failed: bool = False
     key: str | None = None
     last: bool = False
-    limit: int = 40
+    limit: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,7 @@ class StepPage:
         waiting: how many waits there are.
         density: where in its time the steps ended.
         found: whether there was such a place or key as was asked for.
+        running: the steps that are at work, where that is known.
     """
 
     rows: tuple[StepRow, ...] = ()
@@ -154,6 +155,7 @@ class StepPage:
     waiting: int = 0
     density: tuple[Stretch, ...] = ()
     found: bool = True
+    running: tuple[str, ...] = ()
 
     @property
     def is_last(self) -> bool:
@@ -169,7 +171,7 @@ class Head:
         execution: its payload, result, failure and initial state are left out.
         now: the database's time.
         worker: the Celery node that has it now.
-        running: the steps that it is in, where that is known.
+        running: the steps that it is in, as was noted some seconds ago.
         renewed_until: when its lease ends if nobody renews it.
     """
 

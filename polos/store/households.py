@@ -39,6 +39,7 @@ def steps(database: Database, project_id: str, head: Head, asked: Asked) -> Step
         found,
         rows=tuple(map(with_child, found.rows)),
         waits=tuple(map(with_child, found.waits)),
+        running=step_pages.unrecorded(database, execution.id, head.running),
     )
 
 

@@ -29,7 +29,7 @@ from polos.store.schema import checkpoints, waits
 
 # Into so many parts the time of an execution is cut, to show where its steps lie.
 PARTS = 60
-_MOST_WAITS = 25
+_MOST_WAITS = 20
 _RETRIED = frozenset({Kind.STEP.value, Kind.TRANSACTION.value})
 
 _ORDER = (checkpoints.c.turn, checkpoints.c.position, checkpoints.c.step_key)
@@ -45,6 +45,10 @@ _rows = select(
     checkpoints.c.history,
     *beginnings(checkpoints.c.input, checkpoints.c.value, checkpoints.c.failure),
 ).where(_of_it, checkpoints.c.step_key.in_(bindparam("keys", expanding=True)))
+
+_recorded = select(checkpoints.c.step_key).where(
+    _of_it, checkpoints.c.step_key.in_(bindparam("keys", expanding=True))
+)
 
 # As ``waits.load``: one that has ended meanwhile is a checkpoint as well.
 _is_open = and_(
@@ -103,6 +107,15 @@ def page(
         density=density,
         found=found,
     )
+
+
+def unrecorded(database: Database, execution_id: str, keys: Sequence[str]) -> tuple[str, ...]:
+    """Those steps of which nothing is recorded yet."""
+    if not keys:
+        return ()
+    named = {"the_id": execution_id, "keys": list(keys)}
+    done = {row.step_key for row in database.run(_recorded, named)}
+    return tuple(key for key in keys if key not in done)
 
 
 def _begin(database: Database, execution_id: str, asked: Asked) -> tuple[StepPlace | None, bool]:

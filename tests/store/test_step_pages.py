@@ -207,6 +207,13 @@ def test_a_head_has_what_a_person_asks_for(store: SqlStore) -> None:
     assert SqlStore(store.database, "other").head("one") is None
 
 
+def test_what_runs_is_what_was_noted_and_is_not_recorded_yet(seven: SqlStore) -> None:
+    edit(seven.database, "one", lease_steps='["b", "g", "h"]')
+    assert ask(seven).running == ("g", "h")
+    edit(seven.database, "one", lease_steps=None)
+    assert ask(seven).running == ()
+
+
 @pytest.mark.parametrize("marked", ["{", "7", '{"a": 1}', "[1, null]"])
 def test_marks_that_make_no_sense_are_none(store: SqlStore, marked: str) -> None:
     begun(store, lease_steps=marked)

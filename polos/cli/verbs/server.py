@@ -18,9 +18,9 @@ from polos.cli.serving import background, probe, record
 from polos.cli.serving.address import check_free
 from polos.cli.serving.plan import Plan, Wish, check_store, plan_of
 from polos.cli.serving.record import Record
-from polos.cli.words import at, moment
 from polos.engine.owner import this_process
 from polos.model.settings import find_home, has_home
+from polos.model.words import at, moment
 
 _HERE = "polos.cli.verbs.server"
 _HOW_TO_STOP = "'polos server stop' ends it"

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from polos.flower.execution.axis import Axis, Mark, by_order, to_scale
 from polos.flower.execution.steps import Step, plain_child
+from polos.model.inert import one_line
 from polos.model.records import Child, as_datetime
 from polos.model.spans import Part, Span, of_execution, of_step
 from polos.model.steps import Head, StepPage
@@ -153,8 +154,8 @@ def _current(head: Head, page: StepPage, steps: Sequence[Step], now: datetime) -
     since = max([as_datetime(execution.started_at), *ends])
     span = Span(Part.WORKING, since, None)
     took = lasting(max(0.0, (now - since).total_seconds()))
-    for name in head.running or ("at work",):
-        yield _Row("", name, "running", (span,), None, took)
+    for name in map(one_line, page.running or ("at work",)):
+        yield _Row("", name[:_LONGEST_NAME], "running", (span,), None, took)
 
 
 def _axis(

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 from tornado.web import HTTPError, authenticated
 
-from polos.errors import StoreUnavailable
 from polos.flower.execution.looks import Look, is_storable
 from polos.flower.execution.seen import Seen, seen
 from polos.flower.execution.values import size_text, text_of
@@ -50,16 +49,14 @@ class ExecutionPage(PageHandler):
             one_line=one_line,
             size_text=size_text,
             knows_task=self._knows_task(execution_id),
+            may_change=self.caller.may_change,
         )
 
     async def _seen(self, execution_id: str, look: Look) -> Seen | None:
         if not is_storable(execution_id):
             return None
-        try:
-            store = await self.ask(self.served.store, self.project_id)
-            return await self.ask(seen, self.served, store, execution_id, look)
-        except StoreUnavailable as error:
-            raise HTTPError(503, str(error)) from error
+        store = await self.ask(self.served.store, self.project_id)
+        return await self.ask(seen, self.served, store, execution_id, look)
 
     def _missing(self, execution_id: str) -> None:
         self.set_status(404)
@@ -79,13 +76,14 @@ class Addresses:
 
     def __init__(self, handler: PageHandler, execution_id: str, look: Look) -> None:
         self._handler = handler
-        self._project = handler.get_query_argument("project", "")
         self._id = execution_id
         self._look = look
+        # As it is in this page's own address.
+        self._project = handler.get_query_argument("project", "")
 
     def to(self, execution_id: str) -> str:
         """Another execution."""
-        return self._with("polos_execution", execution_id, {})
+        return self._handler.execution_href(execution_id)
 
     def steps(self, which: str) -> str:
         """Other steps of this one."""
@@ -99,31 +97,26 @@ class Addresses:
         """More of its children."""
         return self._here(steps=self._look.steps, children=cursor) + "#family"
 
-    def step(self, key: str, part: str = "") -> str:
+    def step(self, key: str) -> str:
         """One step with its values."""
-        return self._here(step=key, part=part)
+        return self._here(step=key)
 
     def value(self, key: str | None, what: str) -> str:
         """The whole of one value."""
-        given = {"what": what} | ({} if key is None else {"step": key})
-        return self._with("polos_value", self._id, given)
+        return self._handler.href("polos_value", self._id, what=what, step=key)
 
-    def listed(self, **given: str) -> str:
-        """The list, filtered."""
-        return self._with("polos_workflows", None, given)
+    def listed(self, by: str, text: str) -> str:
+        """The list, narrowed to one session, user, tag or workflow."""
+        if by == "workflow":
+            return self._handler.href("polos_workflows", workflow=text)
+        return self._handler.href("polos_workflows", by=by, text=text)
 
     def _here(self, **given: str) -> str:
+        """Without its path, which the browser knows: a page has many of them."""
         if "view" not in given and self._look.by_order:
             given["view"] = "order"
-        return self._with("polos_execution", self._id, given)
-
-    def _with(self, name: str, id_: str | None, given: dict[str, str]) -> str:
-        arguments = () if id_ is None else (id_,)
-        kept = {key: value for key, value in given.items() if value}
-        if self._project:
-            kept["project"] = self._project
-        address = str(self._handler.reverse_url(name, *arguments))
-        return f"{address}?{urlencode(kept)}" if kept else address
+        given["project"] = self._project
+        return "?" + urlencode({key: value for key, value in given.items() if value}, safe=":")
 
 
 def clock_of(found: Seen) -> Callable[[datetime | None], str]:
@@ -158,11 +151,8 @@ class ValuePage(PageHandler):
         self.finish(text.encode("utf-8", "backslashreplace"))
 
     async def _text(self, execution_id: str, step: str | None, name: str) -> str:
-        try:
-            store = await self.ask(self.served.store, self.project_id)
-            found, data = await self.ask(store.whole, execution_id, step, name)
-        except StoreUnavailable as error:
-            raise HTTPError(503, str(error)) from error
+        store = await self.ask(self.served.store, self.project_id)
+        found, data = await self.ask(store.whole, execution_id, step, name)
         if not found or data is None:
             raise HTTPError(404, "There is no such value")
         text = await self.ask(text_of, self.served, data)

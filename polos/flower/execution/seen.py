@@ -24,6 +24,9 @@ _BUDGET = 12_000
 _OUTER, _FRAME = 300, 300
 
 
+_MOST_NAMED = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """An execution as it is shown; what the asked part doesn't need is None."""
@@ -142,6 +145,10 @@ def _reason(head: Head, page: StepPage, steps: Sequence[Step]) -> str:
 
 def _at_work(head: Head, page: StepPage) -> str:
     on = f" on {one_line(head.worker)}" if head.worker else ""
+    if page.running:
+        named = ", ".join(map(one_line, page.running[:_MOST_NAMED]))
+        more = f" and {len(page.running) - _MOST_NAMED} more" if page.running[_MOST_NAMED:] else ""
+        return f"At work{on} in {named}{more}."
     ended = [row.ended_at for row in page.rows if row.ended_at is not None]
     if not page.is_last or not ended:
         return f"At work{on}."
