@@ -94,7 +94,8 @@ def _of_environment(code: bool) -> Target:
         # The app that 'celery -A polos.celery_app' means, with the code that POLOS_WORKFLOWS names.
         root: Any = importlib.import_module("polos.celery_app")
         return Target(PolosClient(settings=root.settings, bound=root.polos), chosen=False)
-    return Target(PolosClient(), chosen=False)
+    # Commands need the store itself, also where programs go by way of a server.
+    return Target(PolosClient(api_url=""), chosen=False)
 
 
 def _found(name: str | None) -> Celery | None:

@@ -48,7 +48,7 @@ def error_of(problem: Mapping[str, Any], status: int, url: str) -> PolosError:
         status: its HTTP status.
         url: of the server, for errors that are not of Polos.
     """
-    return _known(problem) or _by_status(status, _text(problem), url)
+    return _known(problem) or _by_status(status, problem, url)
 
 
 def _known(problem: Mapping[str, Any]) -> PolosError | None:
@@ -64,12 +64,14 @@ def _known(problem: Mapping[str, Any]) -> PolosError | None:
     return made
 
 
-def _by_status(status: int, text: str, url: str) -> PolosError:
+def _by_status(status: int, problem: Mapping[str, Any], url: str) -> PolosError:
+    text = _text(problem)
     if status in _FORBIDDEN:
         return AccessDenied(url, status, text)
     if status in _AWAY:
         return ServerUnavailable(url, f"it answered {status}: {text}", uncertain=status != 429)
-    if 400 <= status < 500:
+    # Else it is not a Polos server that says so.
+    if 400 <= status < 500 and "code" in problem:
         return RequestRefused(url, status, text)
     return ServerError(url, status, text)
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cache, partial
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from urllib.parse import quote, unquote
 
 from polos.errors import CodecError
 from polos.model.listing import ExecutionPage, ExecutionQuery
@@ -113,6 +114,39 @@ def encoded_of(body: Mapping[str, Any], field: str) -> bytes | None:
     """The bytes that a body has for ``payload`` or ``initial_state``; raises ValueError."""
     text = body.get(_ENCODED[field])
     return None if text is None else bytes_of(text)
+
+
+def project_text(project_id: str) -> str:
+    """A project's id as a header can carry it."""
+    return quote(project_id, safe=" !#$&'()*+,/:;=?@[]")
+
+
+def project_of(text: str) -> str:
+    """The project's id of a header."""
+    return unquote(text, errors="strict")
+
+
+def member(data: Any, name: str, kind: type[T]) -> T:
+    """A member of an answer; raises CodecError."""
+    found = data.get(name) if isinstance(data, dict) else None
+    if not isinstance(found, kind):
+        raise CodecError(f"the server's answer has no {name!r} that is known here")
+    return found
+
+
+def execution_in(data: Any) -> Execution:
+    """The execution that an answer shows, as it is stored; raises CodecError."""
+    return execution_of(member(data, "encoded", dict))
+
+
+def executions_in(data: Any) -> list[Execution]:
+    """The executions that an answer lists, as they are stored; raises CodecError."""
+    return [execution_in(item) for item in member(data, "items", list)]
+
+
+def progress_in(data: Any) -> Progress:
+    """The progress of the execution that an answer shows, as it is stored; raises CodecError."""
+    return progress_of(member(data, "encoded_progress", dict))
 
 
 def execution_of(data: Any) -> Execution:

@@ -21,7 +21,7 @@ from polos.codec.payloads import (
     json_payload,
 )
 from polos.codec.previews import previewed
-from polos.codec.redaction import redacted, redacted_text
+from polos.codec.redaction import masked_field, redacted, redacted_text
 from polos.codec.unpackables import unpackable
 from polos.codec.values import decode, encode
 
@@ -39,6 +39,7 @@ __all__ = [
     "foreign_payload",
     "input_of",
     "json_payload",
+    "masked_field",
     "plain",
     "previewed",
     "redacted",

@@ -17,6 +17,7 @@ from tornado.template import Loader, ParseError, Template
 
 from polos.flower.assets import ASSETS
 from polos.flower.insides import NAVBAR, Insides, Unexpected, known_insides
+from polos.flower.metrics import register
 from polos.flower.navbar import with_tab
 
 log = logging.getLogger("polos.flower")
@@ -80,6 +81,7 @@ def _add(flower: Insides) -> None:
     # Before the last one, which takes all that is left.
     flower.handlers[-1:-1] = added
     flower.settings["template_loader"] = loader
+    register()
 
 
 def _named(handler: Any) -> URLSpec:

@@ -56,6 +56,15 @@ class Kept(Generic[V]):
         # Whoever gives up waiting must not end it for the others.
         return await asyncio.shield(self._begin(key, make))
 
+    async def within(
+        self, seconds: float, key: Hashable, make: Callable[[], Awaitable[V]]
+    ) -> Timed[V] | None:
+        """The same; None where it takes longer, and goes on meanwhile."""
+        try:
+            return await asyncio.wait_for(self.get(key, make), seconds)
+        except TimeoutError:
+            return None
+
     def _begin(self, key: Hashable, make: Callable[[], Awaitable[V]]) -> asyncio.Task[Timed[V]]:
         task = self._making.get(key)
         # One of a loop that was closed never ends.

@@ -67,13 +67,5 @@ class ListPage(PageHandler):
         store = await self.ask(self.served.store, self.project_id)
         key = (id(self.served), self.project_id)
         workflows = await _names.get(key, partial(self.ask, store.workflows))
-        given |= {"workflows": workflows.value, "projects": await self._projects()}
+        given |= {"workflows": workflows.value, "projects": await self.projects()}
         self.render("polos-list.html", **given, kinds=KINDS, spans=SPANS)
-
-    async def _projects(self) -> tuple[str, ...]:
-        """Those that may be shown in place of this one."""
-        if self.caller.project_id is not None:
-            return (self.caller.project_id,)
-        store = await self.ask(self.served.store, self.project_id)
-        found = await _names.get(id(self.served), partial(self.ask, store.projects))
-        return tuple(sorted({*found.value, self.project_id, self.served.settings.project_id}))

@@ -14,10 +14,13 @@ from tornado.escape import url_escape
 from tornado.web import HTTPError, authenticated
 
 from polos.errors import ConfigurationError, SchemaError, StoreUnavailable
+from polos.flower.kept import Kept
 from polos.server.access import Caller, Refused, caller_of
 from polos.server.served import Served, served_of
 
 T = TypeVar("T")
+
+_projects: Kept[tuple[str, ...]] = Kept(fresh=15, stale=300)
 
 log = logging.getLogger("polos.flower")
 
@@ -105,6 +108,14 @@ class PageHandler(BaseHandler):
         own = {"href": self.href, "execution_href": self.execution_href}
         namespace: dict[str, Any] = super().get_template_namespace()
         return namespace | own
+
+    async def projects(self) -> tuple[str, ...]:
+        """Those that may be shown in place of this one."""
+        if self.caller.project_id is not None:
+            return (self.caller.project_id,)
+        store = await self.ask(self.served.store, self.project_id)
+        found = await _projects.get(id(self.served), partial(self.ask, store.projects))
+        return tuple(sorted({*found.value, self.project_id, self.served.settings.project_id}))
 
     async def ask(self, work: Callable[..., T], *args: Any) -> T:
         """Run what waits for the database in a thread.

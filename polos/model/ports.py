@@ -1,8 +1,9 @@
 """What one floor needs of another that it must not import.
 
 ``Effects`` is all that a workflow's steps know of the engine; ``Dispatcher`` sends hints;
-``WorkflowClient`` is what ``wf.run(client, …)`` needs of a client; a ``Transactor`` gives a step's
-function the connection to write through.
+``WorkflowClient`` is what ``wf.run(client, …)`` needs of a client; a ``ProjectClient`` does what a
+client does, with a store or by way of a server; a ``Transactor`` gives a step's function the
+connection to write through.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from polos.model.records import Execution, Hint, Kind, Micros, StepRequest
+from polos.model.listing import ExecutionPage, ExecutionQuery
+from polos.model.records import Execution, Hint, Kind, Micros, Progress, StepRequest
 
 T = TypeVar("T")
 
@@ -164,6 +166,68 @@ class WorkflowClient(Protocol):
         ...
 
 
+class ProjectClient(Protocol):
+    """All that is done with the executions of a project from outside, whatever the way to them."""
+
+    @property
+    def project_id(self) -> str:
+        """The namespace whose executions it sees."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has been used."""
+        ...
+
+    def start(self, request: StartRequest) -> Execution:
+        """Write the execution and send its hint."""
+        ...
+
+    def start_many(self, requests: Sequence[StartRequest]) -> list[Execution]:
+        """Write executions that are due at once, all or none, and send their hints."""
+        ...
+
+    def get(self, execution_id: str) -> Execution:
+        """The stored execution; raises ExecutionNotFound."""
+        ...
+
+    def cancel(self, execution_id: str) -> bool:
+        """Cancel an execution and its children; False where it had ended already."""
+        ...
+
+    def list_executions(self, query: ExecutionQuery) -> ExecutionPage:
+        """One page of a list."""
+        ...
+
+    def progress(self, execution_id: str) -> tuple[Execution, Progress]:
+        """An execution and how far it has come; raises ExecutionNotFound."""
+        ...
+
+    def retry(self, execution_id: str) -> Execution:
+        """Try a failed execution again; raises IllegalTransition."""
+        ...
+
+    def fork(self, execution_id: str, from_step: str | None, payload: bytes | None) -> Execution:
+        """Start one with what another had recorded before a step; raises StepNotFound."""
+        ...
+
+    def prune(self, older_than: float) -> int:
+        """Delete what ended so many seconds ago; how many executions."""
+        ...
+
+    def wait(self, execution_id: str, timeout: float | None) -> Execution:
+        """Block until it has ended; raises WorkflowTimeoutError."""
+        ...
+
+    def wait_async(self, execution_id: str, timeout: float | None) -> Awaitable[Execution]:
+        """The same without blocking the loop."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class StartRequest:
     """One start of a workflow from outside; payload and state are encoded and validated.
@@ -204,6 +268,7 @@ __all__ = [
     "ChildRequest",
     "Dispatcher",
     "Effects",
+    "ProjectClient",
     "StartRequest",
     "TaskRequest",
     "TaskSender",

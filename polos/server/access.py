@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler
 
-from polos.client.wire import PROJECT_HEADER, REQUEST_HEADER
+from polos.client.wire import PROJECT_HEADER, REQUEST_HEADER, project_text
 from polos.server.addresses import has_authentication, is_local
 from polos.server.served import Served
 
@@ -130,7 +130,7 @@ async def _owner(key: str, request: HTTPServerRequest, served: Served, may_chang
             _KEY,
         )
     asked = request.headers.get(PROJECT_HEADER)
-    if asked is not None and asked != found.project_id:
+    if asked is not None and asked not in {found.project_id, project_text(found.project_id)}:
         raise Refused(403, f"the key opens another project than {asked[:255]!r}")
     return Caller(found.name, found.project_id, may_change, sees_masked=True)
 

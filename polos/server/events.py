@@ -16,6 +16,8 @@ EVENT_STREAM = "text/event-stream"
 
 # Seconds. Proxies close what is silent for half a minute.
 HEARTBEAT = 15.0
+_COMMENT = ": still here\n\n"
+
 _FIRST_LOOK = 10.0
 # Who takes nothing for so long is dropped.
 _PATIENCE = 30.0
@@ -81,7 +83,7 @@ async def _tell(door: Door, stream: Stream, seen: str | None) -> None:
         try:
             await asyncio.wait_for(stream.changed.wait(), HEARTBEAT)
         except TimeoutError:
-            await _send(door, ": still here\n\n")
+            await _send(door, _COMMENT)
 
 
 def _event(state: State) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from flower.views import BaseHandler
 from tornado.web import HTTPError, stream_request_body
 
-from polos.client.wire import CODEC, ENCODING_HEADER, PROJECT_HEADER
+from polos.client.wire import CODEC, ENCODING_HEADER, PROJECT_HEADER, project_of
 from polos.definition.names import check_text
 from polos.errors import ExecutionNotFound, PolosError, StoreUnavailable, WorkflowNotFound
 from polos.server.access import Caller, Refused, caller_of, check_change
@@ -21,6 +21,7 @@ from polos.server.problems import PROBLEM_TYPE, Problem, RequestError, problem_o
 from polos.server.reading import invalid, read_body, read_query
 from polos.server.requests import Nothing
 from polos.server.served import Served, served_of
+from polos.store.migrate import ensure_schema
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class ApiHandler(BaseHandler):
         # What is wrong is told when the body has been read: else its sender may not hear of it.
         self._wrong: Exception | None = None
         self._waiting: asyncio.Future[Any] | None = None
+        self._is_prepared = False
 
     def set_default_headers(self) -> None:
         """Flower's would let any site read an open API."""
@@ -68,6 +70,7 @@ class ApiHandler(BaseHandler):
 
     async def prepare(self) -> None:
         """Find out who asks, and whether they may."""
+        self._is_prepared = True
         operation = self._operations.get(_as_get(self.request.method))
         if operation is None:
             return
@@ -96,6 +99,9 @@ class ApiHandler(BaseHandler):
     async def post(self, *path: str) -> None:
         """Answer it."""
         await self._answer(path)
+
+    # No operation has these; an address that there is not is told of before a wrong method.
+    put = patch = delete = post
 
     def options(self, *_path: str) -> None:
         """Say which methods there are."""
@@ -188,8 +194,7 @@ class ApiHandler(BaseHandler):
         try:
             if self._wrong is not None:
                 raise self._wrong
-            call = self._call(operation, path)
-            sent = await self._done(operation, call)
+            sent = await self._done_or_known(operation, self._call(operation, path))
         except _WRONG as error:
             self._send_problem(problem_of(error))
             return
@@ -219,14 +224,27 @@ class ApiHandler(BaseHandler):
         return wanted
 
     def _project_id(self) -> str:
-        own, asked = self.caller.project_id, self.request.headers.get(PROJECT_HEADER)
-        if own and asked and asked != own:
-            raise Refused(403, f"you see the project {own!r} only, not {asked!r}")
+        """The project that is asked for; a key opens its own only."""
         try:
-            checked = check_text(PROJECT_HEADER, asked)
+            asked = check_text(
+                PROJECT_HEADER, project_of(self.request.headers.get(PROJECT_HEADER, ""))
+            )
         except ValueError as error:
-            raise invalid(str(error)) from None
-        return own or checked or self.served.settings.project_id
+            raise invalid(f"{PROJECT_HEADER}: {error}") from None
+        return self.caller.project_id or asked or self.served.settings.project_id
+
+    async def _done_or_known(self, operation: Operation, call: Call) -> _Sent | None:
+        """What is to be sent; where that fails for no known reason, the schema may be the one."""
+        try:
+            return await self._done(operation, call)
+        except _WRONG:
+            raise
+        except Exception:
+            await self.served.ask(self._check_schema)
+            raise
+
+    def _check_schema(self) -> None:
+        ensure_schema(self.served.bound.store.database, migrate=False)
 
     async def _done(self, operation: Operation, call: Call) -> _Sent | None:
         """What is to be sent: made in a thread, because that asks the database."""
@@ -252,9 +270,12 @@ class ApiHandler(BaseHandler):
 
     def _send(self, status: int, data: bytes, headers: Mapping[str, str]) -> None:
         self.set_status(status)
+        if not self._is_prepared:
+            # Tornado closes it then, because the body was not read.
+            self.set_header("Connection", "close")
         for name, value in headers.items():
             self.set_header(name, value)
-        self.finish(data)
+        self.finish(data or None)
 
     def _send_problem(self, problem: Problem) -> None:
         answer = Answer(problem.to_dict(), problem.status, problem.headers, PROBLEM_TYPE)
@@ -263,6 +284,7 @@ class ApiHandler(BaseHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say what is wrong, as the API does: for what Tornado finds, and for mistakes here."""
         error = kwargs.get("exc_info", (None, None))[1]
+        status_code = status_code if self._operations else 404
         if isinstance(error, HTTPError) or error is None:
             detail, code = _CODES.get(status_code, (title_of(status_code), "HttpError"))
             headers = {"Allow": self._allowed()} if status_code == 405 else {}

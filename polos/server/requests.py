@@ -33,6 +33,10 @@ def _dated(value: datetime) -> datetime:
     return value
 
 
+def _each_once(values: list[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
 Label = Annotated[str, Field(max_length=MAX_TEXT, pattern=_NO_NUL)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_TEXT, pattern=_NO_NUL)]
 WorkflowName = Annotated[str, Field(min_length=1, max_length=MAX_ID, pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -69,7 +73,9 @@ class StartBody(Input):
     run_timeout_seconds: Seconds | None = Field(
         None, description="How long it may take from its start to its end."
     )
-    tags: list[Name] = Field([], max_length=MAX_TAGS, description="Labels to list it by.")
+    tags: Annotated[list[Name], AfterValidator(_each_once)] = Field(
+        [], max_length=MAX_TAGS, description="Labels to list it by."
+    )
     initial_state: Any = Field(None, description="The state to begin with.")
     encoded_initial_state: str | None = Field(None, description="The same as Polos keeps it.")
     deployment_id: Name | None = Field(None, description="A label of who starts it.")

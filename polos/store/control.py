@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from polos.model.finding import Count, Found, Sought
 from polos.model.listing import ExecutionPage, ExecutionQuery
-from polos.model.records import Execution, Hint, Progress
+from polos.model.measures import Ended, Present
+from polos.model.records import Execution, Hint, Micros, Progress
 from polos.model.states import Status
+from polos.model.statistics import Day
 from polos.model.steps import Asked, Family, Head, StepPage
 from polos.store import (
     cancelling,
@@ -16,10 +18,12 @@ from polos.store import (
     heads,
     households,
     listing,
+    measures,
     progress,
     projects,
     pruning,
     retrying,
+    statistics,
 )
 from polos.store.database import Database
 from polos.store.forking import Fork
@@ -56,6 +60,10 @@ class ControlStore:
         """The projects that have executions in this database, sorted; the first 200."""
         return projects.projects(self.database)
 
+    def day(self) -> Day:
+        """The last 24 hours of each workflow; much is looked at for it."""
+        return statistics.day(self.database, self.project_id)
+
     def progress(self, execution_id: str) -> Progress:
         """How far an execution of this project has come."""
         return progress.of(self.database, execution_id)
@@ -77,6 +85,14 @@ class ControlStore:
     ) -> tuple[bool, bytes | None]:
         """One value of an execution or a step as it is stored, and whether there are such."""
         return heads.whole(self.database, self.project_id, execution_id, step_key, name)
+
+    def present(self) -> Present:
+        """How the project stands, for a monitoring system."""
+        return measures.present(self.database, self.project_id)
+
+    def ended_between(self, after: Micros, until: Micros) -> Ended:
+        """What ended after one moment and not after another."""
+        return measures.ended(self.database, self.project_id, after, until)
 
     def retry(self, execution_id: str) -> tuple[Hint, ...]:
         """Queue a failed execution again, to go on from where it failed.

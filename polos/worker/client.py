@@ -11,13 +11,14 @@ from typing import Any
 
 from polos.binding.app_factory import make_app
 from polos.binding.bound import Bound
+from polos.client.remote import Address, RemoteClient
 from polos.codec import encode_payload
 from polos.definition.batch import BatchWorkflowInput
 from polos.definition.handle import ExecutionHandle
 from polos.definition.names import check_seconds, check_tags, check_text
 from polos.definition.registry import registry
 from polos.errors import ConfigurationError, InvalidPayload
-from polos.model.ports import StartRequest
+from polos.model.ports import ProjectClient, StartRequest
 from polos.model.records import Execution
 from polos.model.settings import Settings
 from polos.worker.control import Control
@@ -26,22 +27,30 @@ from polos.worker.control import Control
 class PolosClient(Control):
     """Starts executions, reads them, waits for their ends.
 
-    It speaks to the store and the broker directly; they come from ``POLOS_DATABASE_URL`` and
-    ``POLOS_BROKER_URL``, or are the embedded ones in the nearest ``.polos/``. Nothing is opened
-    before the first call.
+    With ``api_url`` it speaks to a Polos server (``polos server start``), and needs neither the
+    database nor the broker. Without, it speaks to both itself: they come from
+    ``POLOS_DATABASE_URL`` and ``POLOS_BROKER_URL``, or are the embedded ones in the nearest
+    ``.polos/``. Methods, results and errors are the same; only what is part of a database
+    transaction or of a Celery app (``connection=``, ``wf.delay``, ``wf.s``) needs the latter.
+    Nothing is opened before the first call. One client serves any number of threads and loops.
+
+    A server that is away for some seconds, as while it is restarted, is asked again; what is
+    started then is started once.
 
     Args:
-        project_id: the namespace in the store; ``POLOS_PROJECT_ID`` or ``default``.
-        api_url: the address of a Polos server.
-        api_key: the key for that server.
+        project_id: the namespace in the store; ``POLOS_PROJECT_ID``, else that of the key, or
+            ``default``.
+        api_url: the address of a Polos server, such as ``https://polos.example.org``, with a path
+            where it has one; ``POLOS_API_URL`` by default. An empty text means none.
+        api_key: the key for that server, which ``polos keys`` makes; ``POLOS_API_KEY`` by default.
         deployment_id: a label for the executions that it starts.
 
     Raises:
-        ConfigurationError: ``api_url`` is given; there is no server yet.
+        ConfigurationError: ``api_url`` is no address, or ``api_key`` can't be a key.
 
     Example::
 
-        client = PolosClient(project_id="shop")
+        client = PolosClient(project_id="shop", api_url="http://localhost:8080")
         result = await simple_workflow.run(client, SimplePayload(name="Ada"))
     """
 
@@ -55,15 +64,12 @@ class PolosClient(Control):
         settings: Settings | Callable[[], Settings] | None = None,
         bound: Bound | None = None,
     ) -> None:
-        if api_url or os.environ.get("POLOS_API_URL"):
-            raise ConfigurationError(
-                "api_url (or POLOS_API_URL) is set, but this release has no server to speak to: "
-                "leave it out and set POLOS_DATABASE_URL and POLOS_BROKER_URL instead, or neither "
-                "for the embedded ones"
-            )
         self._settings = settings or Settings.load(
             project_id=project_id, deployment_id=deployment_id
         )
+        if api_url is None and settings is None and bound is None:
+            api_url = os.environ.get("POLOS_API_URL")
+        self._remote = self._remote_of(api_url, api_key, project_id) if api_url else None
         self._bound = bound
         self._binding = threading.Lock()
 
@@ -86,7 +92,17 @@ class PolosClient(Control):
 
     @property
     def bound(self) -> Bound:
-        """The Celery app and the store that this client uses, made at the first use."""
+        """The Celery app and the store that this client uses, made at the first use.
+
+        Raises:
+            ConfigurationError: it speaks to a server, and has neither.
+        """
+        if self._remote is not None:
+            raise ConfigurationError(
+                f"this client speaks to the server {self._remote.url}, and has no Celery app or "
+                "database of its own: start with wf.start(client, …), wf.run(client, …) or "
+                "client.invoke(…); what Celery itself is to send (wf.delay, wf.s) needs Polos(app)"
+            )
         if self._bound is None:
             with self._binding:
                 if self._bound is None:
@@ -95,6 +111,20 @@ class PolosClient(Control):
 
     def _make_bound(self) -> Bound:
         return Bound(make_app(self.settings), self.settings)
+
+    @property
+    def remote(self) -> RemoteClient | None:
+        """What speaks to the server; None where there is none."""
+        return self._remote
+
+    @property
+    def _way(self) -> ProjectClient:
+        return self.bound.client if self._remote is None else self._remote
+
+    def _remote_of(self, api_url: str, api_key: str | None, project_id: str | None) -> RemoteClient:
+        key = os.environ.get("POLOS_API_KEY") if api_key is None else api_key
+        project = project_id or os.environ.get("POLOS_PROJECT_ID") or None
+        return RemoteClient(Address.of(api_url, key), project, self.settings.deployment_id or None)
 
     def task_of(self, workflow_id: str) -> Any:
         """The Celery task of a workflow; what ``wf.delay`` and ``wf.s`` use.
@@ -106,23 +136,23 @@ class PolosClient(Control):
 
     def start(self, request: StartRequest) -> Execution:
         """Write an execution and send its hint; what ``wf.start`` calls."""
-        return self.bound.client.start(request)
+        return self._way.start(request)
 
     def get(self, execution_id: str) -> Execution:
         """The stored execution; raises ExecutionNotFound."""
-        return self.bound.client.get(execution_id)
+        return self._way.get(execution_id)
 
     def cancel(self, execution_id: str) -> bool:
         """Cancel an execution and its children; False where it had ended already."""
-        return self.bound.client.cancel(execution_id)
+        return self._way.cancel(execution_id)
 
     def wait(self, execution_id: str, timeout: float | None = None) -> Execution:
         """Block until an execution has ended; raises WorkflowTimeoutError."""
-        return self.bound.client.wait(execution_id, timeout)
+        return self._way.wait(execution_id, timeout)
 
     def wait_async(self, execution_id: str, timeout: float | None = None) -> Awaitable[Execution]:
         """The same without blocking the running loop."""
-        return self.bound.client.wait_async(execution_id, timeout)
+        return self._way.wait_async(execution_id, timeout)
 
     async def invoke(  # noqa: PLR0913
         self,
@@ -209,6 +239,8 @@ class PolosClient(Control):
 
     def close(self) -> None:
         """Close connections; the client can be used again."""
+        if self._remote is not None:
+            self._remote.close()
         if self._bound is not None:
             self._bound.close()
             self._bound = None
@@ -220,7 +252,7 @@ class PolosClient(Control):
             self._batch_request(number, given, session_id, user_id)
             for number, given in enumerate(inputs)
         ]
-        return [self._handle(it) for it in self.bound.client.start_many(requests)]
+        return [self._handle(it) for it in self._way.start_many(requests)]
 
     def _batch_request(
         self, number: int, given: BatchWorkflowInput, session_id: str | None, user_id: str | None

@@ -7,7 +7,6 @@ from abc import abstractmethod
 from datetime import datetime
 from typing import Any
 
-from polos.binding.bound import Bound
 from polos.codec import encode_payload
 from polos.definition.handle import ExecutionHandle
 from polos.definition.listing import Statuses, make_query
@@ -15,6 +14,7 @@ from polos.definition.names import check_key
 from polos.definition.progress import details
 from polos.definition.registry import registry
 from polos.model.listing import ExecutionPage
+from polos.model.ports import ProjectClient
 from polos.model.records import Execution
 from polos.model.settings import LONGEST_RETENTION
 
@@ -26,8 +26,13 @@ class Control:
 
     @property
     @abstractmethod
-    def bound(self) -> Bound:
-        """The Celery app and the store."""
+    def max_value_bytes(self) -> int:
+        """The largest encoded value that is kept."""
+
+    @property
+    @abstractmethod
+    def _way(self) -> ProjectClient:
+        """What asks the store, or the server."""
 
     @abstractmethod
     def _handle(self, execution: Execution) -> ExecutionHandle[Any]:
@@ -88,7 +93,7 @@ class Control:
             limit=limit,
             cursor=cursor,
         )
-        return await asyncio.to_thread(self.bound.client.list_executions, query)
+        return await asyncio.to_thread(self._way.list_executions, query)
 
     async def get_execution(self, execution_id: str) -> dict[str, Any]:
         """An execution as plain data, with all its steps.
@@ -122,11 +127,11 @@ class Control:
         Raises:
             ExecutionNotFound: there is none of that id, or it was pruned.
         """
-        return details(*await asyncio.to_thread(self.bound.client.progress, execution_id))
+        return details(*await asyncio.to_thread(self._way.progress, execution_id))
 
     async def cancel_execution(self, execution_id: str) -> bool:
         """Cancel an execution and its children; False where it had ended already."""
-        return await asyncio.to_thread(self.bound.client.cancel, execution_id)
+        return await asyncio.to_thread(self._way.cancel, execution_id)
 
     async def retry(self, execution_id: str) -> ExecutionHandle[Any]:
         """Try a failed execution again, under its id, from where it failed.
@@ -143,7 +148,7 @@ class Control:
             ExecutionNotFound: there is none of that id, or it was pruned.
             IllegalTransition: it has not failed; the text says what to do instead.
         """
-        return self._handle(await asyncio.to_thread(self.bound.client.retry, execution_id))
+        return self._handle(await asyncio.to_thread(self._way.retry, execution_id))
 
     async def fork(
         self, execution_id: str, from_step: str | None = None, payload: Any = None
@@ -192,12 +197,12 @@ class Control:
                 f"older_than_days is {older_than_days!r}; pass a number from 0 to "
                 f"{LONGEST_RETENTION}"
             )
-        return await asyncio.to_thread(self.bound.client.prune, older_than_days * _DAY)
+        return await asyncio.to_thread(self._way.prune, older_than_days * _DAY)
 
     def _fork(self, execution_id: str, from_step: str | None, payload: Any) -> Execution:
-        client, data = self.bound.client, None
+        client, data = self._way, None
         if payload is not None:
-            limit = self.bound.settings.max_value_bytes
+            limit = self.max_value_bytes
             known = registry.get(client.get(execution_id).workflow_id)
             data = known.encode_payload(payload, limit) if known else encode_payload(payload, limit)
         return client.fork(execution_id, from_step, data)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import pytest
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from polos import (
     IllegalTransition,
     InvalidPayload,
     Polos,
+    PolosClient,
     StepExecutionError,
     StepNotFound,
     WorkflowContext,
@@ -27,6 +29,7 @@ from polos import (
 )
 from polos.definition.registry import registry
 from polos.model.states import Status
+from tests.support.servers import RedisServer
 
 T = TypeVar("T")
 
@@ -73,29 +76,28 @@ def _workflows() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('control') / 'polos.db'}"
-
-
 @pytest.fixture
-def polos(url: str) -> Iterator[Polos]:
-    with Polos(database_url=url) as made:
-        yield made
+def polos(
+    file_url: str,
+    redis_server: RedisServer,
+    client_of: Callable[[PolosClient], PolosClient],
+) -> Iterator[PolosClient]:
+    with Polos(database_url=file_url, broker_url=redis_server.url) as made:
+        yield client_of(made)
 
 
 def run(asked: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(asked)
 
 
-def ordered(polos: Polos, number: int, *, fails: bool = False, **given: Any) -> Any:
+def ordered(polos: PolosClient, number: int, *, fails: bool = False, **given: Any) -> Any:
     """The handle of an order that has ended."""
     handle = run(polos.invoke("order", Order(number=number, fails=fails), **given))
     polos.wait(handle.id, 60)
     return handle
 
 
-def test_all_of_an_execution_can_be_seen(polos: Polos) -> None:
+def test_all_of_an_execution_can_be_seen(polos: PolosClient) -> None:
     handle = ordered(polos, 1, fails=True, tags=["vip", "eu", "vip"], session_id="s")
     found = run(polos.get_execution(handle.id))
     assert json.loads(json.dumps(found)) == found
@@ -123,7 +125,7 @@ def test_all_of_an_execution_can_be_seen(polos: Polos) -> None:
     assert ship["started_at"] <= ship["history"][0]["at"] <= ship["finished_at"]
 
 
-def test_what_an_execution_waits_for_can_be_seen(polos: Polos) -> None:
+def test_what_an_execution_waits_for_can_be_seen(polos: PolosClient) -> None:
     handle = run(polos.invoke("sleeper", run_timeout_seconds=1000))
     while polos.get(handle.id).status is not Status.WAITING:
         asyncio.run(asyncio.sleep(0.01))
@@ -140,7 +142,7 @@ def test_what_an_execution_waits_for_can_be_seen(polos: Polos) -> None:
     assert run(polos.cancel_execution(handle.id))
 
 
-def test_a_failed_one_is_retried_and_a_completed_one_is_not(polos: Polos) -> None:
+def test_a_failed_one_is_retried_and_a_completed_one_is_not(polos: PolosClient) -> None:
     handle = ordered(polos, 2, fails=True)
     with pytest.raises(StepExecutionError):
         handle.result_sync(1)
@@ -156,7 +158,7 @@ def test_a_failed_one_is_retried_and_a_completed_one_is_not(polos: Polos) -> Non
         run(polos.retry("none"))
 
 
-def test_one_is_forked_from_one_of_its_steps(polos: Polos) -> None:
+def test_one_is_forked_from_one_of_its_steps(polos: PolosClient) -> None:
     handle = ordered(polos, 3)
     fork = run(polos.fork(handle.id, from_step="ship", payload={"number": 4}))
     assert fork.result_sync(60) == "shipped 4"
@@ -174,19 +176,19 @@ def test_one_is_forked_from_one_of_its_steps(polos: Polos) -> None:
         run(polos.fork(handle.id, ""))
 
 
-def test_a_list_goes_on_from_page_to_page(polos: Polos) -> None:
-    began = datetime.now(UTC) - timedelta(seconds=1)
+def test_a_list_goes_on_from_page_to_page(polos: PolosClient) -> None:
+    began, tag = datetime.now(UTC) - timedelta(seconds=1), str(uuid4())
     handles: list[ExecutionHandle[Any]] = run(
         polos.batch_invoke(
-            [BatchWorkflowInput("order", Order(number=n), tags=["batch"]) for n in range(5)]
+            [BatchWorkflowInput("order", Order(number=n), tags=[tag]) for n in range(5)]
         )
     )
     seen: list[str] = []
     cursor = None
     while True:
-        page: ExecutionPage = run(polos.list_executions(tag="batch", limit=2, cursor=cursor))
+        page: ExecutionPage = run(polos.list_executions(tag=tag, limit=2, cursor=cursor))
         seen += [item.id for item in page.items]
-        assert all(item.tags == ("batch",) for item in page.items)
+        assert all(item.tags == (tag,) for item in page.items)
         cursor = page.next_cursor
         if cursor is None:
             break
@@ -214,17 +216,17 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 @pytest.mark.parametrize(("given", "kind", "text"), REFUSED, ids=lambda it: str(it)[:30])
 def test_a_list_of_what_can_not_be(
-    given: dict[str, Any], kind: type[Exception], text: str, url: str
+    given: dict[str, Any], kind: type[Exception], text: str, file_url: str
 ) -> None:
     with pytest.raises(kind, match=text):
-        run(Polos(database_url=url).list_executions(**given))
+        run(Polos(database_url=file_url).list_executions(**given))
 
 
 @pytest.mark.parametrize(
     "tags", ["a text", [""], ["a" * 256], [None], [7], ["x"] * 33, {"a": 1}, ["a\0b"]], ids=repr
 )
-def test_tags_that_can_not_be(tags: Any, url: str) -> None:
-    polos = Polos(database_url=url)
+def test_tags_that_can_not_be(tags: Any, file_url: str) -> None:
+    polos = Polos(database_url=file_url)
     with pytest.raises(ValueError, match="tag"):
         run(polos.invoke("label", tags=tags))
     with pytest.raises(ValueError, match="tag"):
@@ -233,23 +235,23 @@ def test_tags_that_can_not_be(tags: Any, url: str) -> None:
         registry.require("label").start(polos, tags=tags)
 
 
-def test_many_tags_are_kept_and_a_start_by_key_adds_none(polos: Polos) -> None:
-    many = [f"t{number}" for number in range(32)]
+def test_many_tags_are_kept_and_a_start_by_key_adds_none(polos: PolosClient) -> None:
+    many, key = [f"t{number}" for number in range(32)], str(uuid4())
     label = registry.require("label")
-    first = label.start(polos, tags=many, idempotency_key="once")
-    second = label.start(polos, tags=["other"], idempotency_key="once")
+    first = label.start(polos, tags=many, idempotency_key=key)
+    second = label.start(polos, tags=["other"], idempotency_key=key)
     assert second == first
     assert label.run_sync(polos, tags=["x"], timeout=60) == "a label"
     assert run(polos.get_execution(first.id))["tags"] == sorted(many)
 
 
 @pytest.mark.parametrize("days", [-1, math.nan, math.inf, 40_000])
-def test_a_number_of_days_that_can_not_be(days: float, url: str) -> None:
+def test_a_number_of_days_that_can_not_be(days: float, file_url: str) -> None:
     with pytest.raises(ValueError, match="older_than_days"):
-        run(Polos(database_url=url).prune(days))
+        run(Polos(database_url=file_url).prune(days))
 
 
-def test_what_has_ended_is_deleted(polos: Polos) -> None:
+def test_what_has_ended_is_deleted(polos: PolosClient) -> None:
     handle = ordered(polos, 5)
     assert run(polos.prune(1)) == 0
     while run(polos.list_executions(status=["queued", "running"])).items:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +12,7 @@ import httpx
 
 from polos import Polos
 from tests.support.api_server import ApiServer
+from tests.support.servers import HOST
 
 
 @dataclass(frozen=True)
@@ -33,3 +37,26 @@ class Api:
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+    @contextmanager
+    def asking(self, paths: Sequence[str]) -> Iterator[list[socket.socket]]:
+        """Requests whose answers nobody reads; their connections are closed in the end."""
+        with ExitStack() as stack:
+            lines = []
+            for path in paths:
+                line = socket.create_connection((HOST, self.server.port))
+                stack.callback(line.close)
+                line.sendall(f"GET /api/polos{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                lines.append(line)
+            yield lines
+
+
+def read_until(line: socket.socket, end: bytes) -> str:
+    """What comes on a connection, up to a text."""
+    line.settimeout(60)
+    text = b""
+    while end not in text:
+        part = line.recv(65_536)
+        assert part, text
+        text += part
+    return text.decode()

@@ -48,8 +48,14 @@ async def waits(ctx: WorkflowContext) -> None:
     await ctx.step.wait_for("long", hours=1)
 
 
+@workflow(id="api_stumbles")
+async def stumbles(ctx: WorkflowContext) -> None:
+    """Tries its only step again and again."""
+    await ctx.step.run("stumble", _broken, max_retries=100, base_delay=60, max_delay=60)
+
+
 def _broken() -> None:
     raise ValueError("it is broken")
 
 
-ALL = [order, anything, fails, waits]
+ALL = [order, anything, fails, waits, stumbles]

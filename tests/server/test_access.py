@@ -308,3 +308,15 @@ def test_people_see_masks_and_programs_their_values(
     refused = basic.get(f"{API}/of shop", auth=("ann", "secret"), headers=codec)
     assert (refused.status_code, SECRET in refused.text) == (403, False)
     assert "polos_redact" in refused.json()["detail"]
+
+
+def test_a_mask_is_not_taken_for_a_value(served: Served, plain: httpx.Client) -> None:
+    payload = {"user": "ann", "password": "***"}
+    for path in (f"workflows/{flows.anything.id}/executions", "executions/of other/fork"):
+        answer = plain.post(
+            f"/api/polos/{path}",
+            json={"payload": payload},
+            headers={"Polos-Request": "1", "Polos-Project": "other"},
+        )
+        assert answer.status_code == 422
+        assert "password is the mask" in answer.json()["detail"]

@@ -105,8 +105,7 @@ def test_a_class_that_no_client_has_arrives_as_the_nearest_one_that_it_has():
         {"code": "ExecutionNotFound", "detail": "because", "arguments": {"later": 1}},
         {"code": "InvalidPayload", "detail": "because", "arguments": {"args": None}},
         {"code": ["x"], "detail": "because", "arguments": []},
-        {"detail": "because"},
-        {"title": "because"},
+        {"code": "Later", "title": "because"},
     ],
 )
 def test_what_is_not_known_becomes_what_its_status_says(status, kind, problem):
@@ -120,3 +119,11 @@ def test_a_long_answer_is_cut():
     error = error_of({"detail": "x" * 100_000}, 500, URL)
     assert len(str(error)) < 1_000
     assert "gave no reason" in str(error_of({}, 500, URL))
+
+
+def test_what_is_no_answer_of_a_polos_server_says_where_to_look():
+    error = error_of({"detail": "because"}, 404, URL)
+    assert type(error) is errors.ServerError
+    assert "is the address of a Polos server" in str(error)
+    assert type(error_of({"detail": "because"}, 403, URL)) is errors.AccessDenied
+    assert type(error_of({"detail": "because"}, 502, URL)) is errors.ServerUnavailable
