@@ -14,7 +14,7 @@ from polos.binding.masking import masked_fields
 from polos.binding.names import REVOKED_HEADER
 from polos.binding.pool_watch import expect_loss_soon
 from polos.binding.tasks import Revoked
-from polos.codec import redacted_text
+from polos.codec import redacted, redacted_text
 
 
 class PolosRequest(Request):
@@ -34,6 +34,12 @@ class PolosRequest(Request):
         """Celery's own; what ``polos_redact`` names is masked in it."""
         names = self._redact
         super().send_event(kind, **(masked_fields(fields, names) if names else fields))
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """Celery's own, for who asks what a worker has; masked in the same way."""
+        told: dict[str, Any] = super().info(safe)
+        names = self._redact
+        return told | {name: redacted(told.get(name), names) for name in ("args", "kwargs")}
 
     def revoked(self) -> bool:
         """Whether the message is over; where its id is revoked, its task has still to cancel."""

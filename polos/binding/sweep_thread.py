@@ -214,6 +214,7 @@ class SweepThread:
             queues=queues,
             workflows=tuple(sorted(self._bound.workflow_ids())),
             broker=_private_broker(self._worker.app),
+            counts=self._sweeper.counts,
         )
 
 

@@ -7,6 +7,7 @@ imported when they are run.
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 import click
 
@@ -14,6 +15,10 @@ from polos.cli.choice import Choice, choose
 from polos.cli.lazy import Lazy, LazyGroup
 
 _VERBS = "polos.cli.verbs"
+# Those options of ``celery`` itself whose value is a word of its own.
+_WITH_VALUE = frozenset(
+    ("-A", "--app", "-b", "--broker", "--result-backend", "--loader", "--config", "--workdir")
+)
 COMMANDS = {
     "list": Lazy(f"{_VERBS}.listing:list_", "Executions, newest first."),
     "show": Lazy(f"{_VERBS}.show:show", "One execution: its steps, times, errors and children."),
@@ -31,6 +36,8 @@ COMMANDS = {
     "migrate": Lazy(f"{_VERBS}.keeping:migrate", "Bring the database's schema up to date."),
     "prune": Lazy(f"{_VERBS}.keeping:prune", "Delete executions that ended long ago."),
     "server": Lazy(f"{_VERBS}.server:server", "Flower with the workflows: start, stop, status."),
+    "dev": Lazy(f"{_VERBS}.dev:dev", "A server, and a worker that reloads, in one terminal."),
+    "health": Lazy(f"{_VERBS}.health:health", "Whether a worker or a server is well."),
     "completion": Lazy(f"{_VERBS}.completing:completion", "What makes a shell complete commands."),
 }
 
@@ -62,9 +69,20 @@ def main(context: click.Context, app: str | None, no_color: bool) -> None:
     choose(context, Choice(app_name=app, no_color=no_color))
 
 
+def _command_of(words: list[str]) -> str:
+    """Which of Celery's commands these words run; empty where none."""
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("-"):
+            return word
+        if word in _WITH_VALUE:
+            next(rest, None)
+    return ""
+
+
 def _add_tab() -> None:
     """Give Flower its tab where it is being started; it looks for no other pages later."""
-    if "flower" in sys.argv[1:]:
+    if _command_of(sys.argv[1:]) == "flower" and find_spec("flower"):
         from polos.flower.install import install
 
         install()

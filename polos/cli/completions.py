@@ -10,8 +10,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from polos.cli.inert import one_line
 from polos.cli.target import Target, target_of
+from polos.model.inert import one_line
 from polos.model.settings import has_home
 from polos.model.states import ENDED, Status
 from polos.store import api_keys

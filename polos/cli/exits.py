@@ -9,7 +9,6 @@ from enum import IntEnum
 
 import click
 
-from polos.cli.inert import inert
 from polos.errors import (
     ConfigurationError,
     ExecutionNotFound,
@@ -21,6 +20,7 @@ from polos.errors import (
     WorkflowNotFound,
     WorkflowTimeoutError,
 )
+from polos.model.inert import inert
 
 
 class Code(IntEnum):

@@ -20,7 +20,8 @@ from polos.codec.payloads import (
     foreign_payload,
     json_payload,
 )
-from polos.codec.redaction import redacted, redacted_text
+from polos.codec.previews import previewed
+from polos.codec.redaction import masked_field, redacted, redacted_text
 from polos.codec.unpackables import unpackable
 from polos.codec.values import decode, encode
 
@@ -38,7 +39,9 @@ __all__ = [
     "foreign_payload",
     "input_of",
     "json_payload",
+    "masked_field",
     "plain",
+    "previewed",
     "redacted",
     "redacted_text",
     "unpackable",

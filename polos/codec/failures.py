@@ -18,6 +18,7 @@ _REASON_CHARACTERS = 64_000
 _MOST_ATTEMPTS = 20
 _SHORT_CHARACTERS = 500
 _NAMES = frozenset(field.name for field in fields(Failure))
+_TRIED = frozenset(field.name for field in fields(Tried))
 
 
 def encode_failure(failure: Failure) -> bytes:
@@ -103,8 +104,9 @@ def decode_history(data: bytes | None) -> tuple[Tried, ...]:
     if data is None:
         return ()
     try:
-        return tuple(Tried(**it) for it in parse(data))
-    except (CodecError, TypeError):
+        # A newer release may say more of each.
+        return tuple(Tried(**{k: v for k, v in it.items() if k in _TRIED}) for it in parse(data))
+    except (AttributeError, CodecError, TypeError):
         # For people only: nothing may fail because of it.
         return ()
 

@@ -34,6 +34,23 @@ def redacted(value: Any, names: Collection[str]) -> Any:
     return _masked(plain(value), _folded(names)) if names else value
 
 
+def masked_field(value: Any, names: Collection[str]) -> str:
+    """Where in plain data a mask stands in place of a value, as somebody sends it back.
+
+    Args:
+        value: plain data.
+        names: of fields, in any case.
+
+    Returns:
+        the field, such as ``card.number``; empty where there is none.
+
+    Example:
+        >>> masked_field({"card": {"Number": "***"}}, ["number"])
+        'card.Number'
+    """
+    return next(_masks(value, _folded(names), ""), "") if names else ""
+
+
 def redacted_text(text: str, names: Collection[str]) -> str:
     """A text with a mask for what follows these names: ``name=…``, ``'name': …``.
 
@@ -61,6 +78,18 @@ def _masked(data: Any, names: frozenset[str]) -> Any:
             for key, item in data.items()
         }
     return [_masked(item, names) for item in data] if isinstance(data, list) else data
+
+
+def _masks(data: Any, names: frozenset[str], path: str) -> Iterator[str]:
+    if isinstance(data, dict):
+        for key, item in data.items():
+            place = f"{path}.{key}" if path else str(key)
+            if item == MASK and key.casefold() in names:
+                yield place
+            yield from _masks(item, names, place)
+    elif isinstance(data, list):
+        for item in data:
+            yield from _masks(item, names, path)
 
 
 @lru_cache(maxsize=64)

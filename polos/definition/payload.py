@@ -21,6 +21,7 @@ from polos.definition.annotations import (
 from polos.errors import InvalidPayload
 
 _SHOWN_ERRORS = 3
+_MOST_FAULTS = 100
 
 
 class PayloadRule:
@@ -141,6 +142,20 @@ def faults_text(what: str, error: ValidationError) -> str:
     more = len(faults) - _SHOWN_ERRORS
     shown = "; ".join(faults[:_SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else "")
     return f"{what} doesn't fit: {shown}"
+
+
+def faults_of(error: BaseException | None) -> list[dict[str, Any]]:
+    """Where a payload doesn't fit, ``loc``, and why, ``msg``; empty where nobody can tell.
+
+    Args:
+        error: what refused it, raised from Pydantic's own error.
+    """
+    while error is not None and not isinstance(error, ValidationError):
+        error = error.__cause__
+    if error is None:
+        return []
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    return [{"loc": list(fault["loc"]), "msg": fault["msg"]} for fault in faults[:_MOST_FAULTS]]
 
 
 def unresolved_text(workflow_id: str, name: str, error: Exception) -> str:

@@ -7,10 +7,8 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
 
 from polos.codec import decode_history, encode, encode_history, failure_of, input_of
 from polos.engine.attempt import Attempt, value_of
@@ -36,6 +34,7 @@ from polos.model.records import (
     micros,
 )
 from polos.model.retry import RetryPolicy
+from polos.model.steps import child_id
 from polos.store.children import in_portions
 from polos.store.sql_store import SqlStore
 
@@ -143,12 +142,8 @@ class AttemptEffects:
 
     def _child(self, request: ChildRequest) -> NewExecution:
         parent = self._journal.execution
-        # Derived, so that a second start of the same step can't make a second child.
-        # An earlier one that was cancelled is not started again, though its parent is tried again.
-        again = f"\0{parent.retried}" if parent.retried else ""
-        child_id = uuid5(NAMESPACE_OID, f"{parent.id}\0{request.key}{again}")
         return NewExecution(
-            id=ExecutionId(str(child_id)),
+            id=ExecutionId(child_id(parent.id, request.key, parent.retried)),
             workflow_id=request.workflow_id,
             project_id=parent.project_id,
             payload=request.payload,
@@ -217,11 +212,14 @@ class AttemptEffects:
             if row is not None:
                 return row
             failed += 1
-            history = self._longer(history, error)
-            back_off = Wait(
-                request.key, request.kind, None, None, failed, error, started, history, given
+            at = self._attempt.clock.at_most()
+            due = Micros(at + micros(policy.delay(failed)))
+            history = _longer(history, error, at, due)
+            wait = Wait(
+                request.key, request.kind, due, None, failed, error, started, history, given
             )
-            await self._back_off(back_off, policy.delay(failed))
+            self._journal.keep_wait(wait)
+            await self._branches.timer(wait, due)
 
     def _input(self, request: StepRequest) -> bytes | None:
         if not self._attempt.settings.record_inputs:
@@ -304,18 +302,6 @@ class AttemptEffects:
         returned = await self._branches.call(partial(_begun, attempt, key, function))
         return await attempt.interruptible(returned) if _may_be_awaited(returned) else returned
 
-    def _longer(self, history: bytes | None, failure: Failure | None) -> bytes | None:
-        if failure is None:
-            return history
-        tried = Tried(self._attempt.clock.at_most(), failure.error_type, failure.reason)
-        return encode_history([*decode_history(history), tried])
-
-    async def _back_off(self, failed: Wait, delay: float) -> None:
-        due = Micros(self._attempt.clock.at_most() + micros(delay))
-        wait = replace(failed, due_at=due)
-        self._journal.keep_wait(wait)
-        await self._branches.timer(wait, due)
-
     def _log(self, level: int, key: str, attempt: int, began: float, text: str) -> None:
         if not log.isEnabledFor(level):
             return
@@ -336,6 +322,15 @@ class AttemptEffects:
                 "attempt": attempt,
             },
         )
+
+
+def _longer(
+    history: bytes | None, failure: Failure | None, at: Micros, again_at: Micros
+) -> bytes | None:
+    if failure is None:
+        return history
+    tried = Tried(at, failure.error_type, failure.reason, again_at)
+    return encode_history([*decode_history(history), tried])
 
 
 def _begun(attempt: Attempt, key: str, function: Callable[[], Any]) -> Any:

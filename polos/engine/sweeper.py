@@ -11,6 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from polos.engine.demand import Demand
 from polos.engine.owner import is_dead
@@ -18,7 +19,7 @@ from polos.errors import StoreError
 from polos.model.ports import Dispatcher
 from polos.model.records import Hint
 from polos.model.settings import Settings
-from polos.model.workers import Reach, WorkerReport
+from polos.model.workers import Reach, SweepCounts, WorkerReport
 from polos.store.recovery import WORKER_LOST
 from polos.store.sql_store import SqlStore
 
@@ -75,6 +76,7 @@ class Sweeper:
         self._prune_at = 0.0
         self.pause = INTERVAL
         self._demands: dict[Reach, Demand] = {}
+        self.counts = SweepCounts()
 
     @property
     def _store(self) -> SqlStore:
@@ -105,6 +107,7 @@ class Sweeper:
         self._store.sign_off(report.name, report.owner)
 
     def _tick(self) -> int:
+        began = time.monotonic()
         report = self._report()
         self._store.report(report)
         sent = self._send(self._alone(self.reclaim_dead))
@@ -125,7 +128,13 @@ class Sweeper:
             self.name_unserved,
             self.prune,
         )
-        return sent + sum(self._send(self._alone(duty)) for duty in duties)
+        sent += sum(self._send(self._alone(duty)) for duty in duties)
+        self._count(sweeps=1, seconds=time.monotonic() - began)
+        return sent
+
+    def _count(self, **more: float) -> None:
+        added = {name: getattr(self.counts, name) + number for name, number in more.items()}
+        self.counts = replace(self.counts, **added)
 
     def _alone(self, duty: Callable[[], tuple[Hint, ...]]) -> tuple[Hint, ...]:
         """Do one duty; what is wrong with it does not keep the others from being done."""
@@ -200,6 +209,7 @@ class Sweeper:
                 found = self._store.redispatch(min(wanted[reach], left), reach)
                 self._demands[reach].sent((hint.execution_id for hint in found), time.monotonic())
                 hints += found
+        self._count(sent_again=len(hints))
         return hints
 
     def _wanted(self) -> dict[Reach, int]:
@@ -248,6 +258,7 @@ class Sweeper:
             except Exception:
                 log.exception("execution %s can't be taken from its lost worker", execution.id)
                 continue
+            self._count(leases_lost=1)
             if any(hint.reason == WORKER_LOST for hint in reclaimed):
                 log.warning(
                     "execution=%s workflow=%s: its worker is gone; another one takes it",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-# What comes before the tab in Flower's own template, and what the tab is made of.
-_LAST_TAB = "{% if active_tab == 'broker' %}"
+import re
+
+# The link of the last tab in Flower's own template, behind which ours comes.
+_LAST_TAB = re.compile(r"reverse_url\(\s*['\"]broker['\"]\s*\)")
 _END = "</li>"
 _TAB = """
         {% if served_of(handler.application.capp) %}
@@ -18,9 +20,9 @@ _IMPORT = "{% from polos.server.served import served_of %}\n"
 
 def with_tab(navbar: str) -> str | None:
     """Flower's navigation with the tab behind its last one; None where there is no place for it."""
-    last = navbar.rfind(_LAST_TAB)
-    end = navbar.find(_END, last)
-    if last < 0 or end < 0:
+    last = _LAST_TAB.search(navbar)
+    end = navbar.find(_END, last.end()) if last else -1
+    if end < 0:
         return None
     end += len(_END)
     return _IMPORT + navbar[:end] + _TAB + navbar[end:]

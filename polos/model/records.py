@@ -133,11 +133,13 @@ class Tried:
 
     Attributes:
         at: when it failed.
+        again_at: when the next attempt was due; older rows don't say it.
     """
 
     at: Micros
     error_type: str
     reason: str
+    again_at: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True)

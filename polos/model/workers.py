@@ -78,6 +78,23 @@ ANYTHING = Reach()
 
 
 @dataclass(frozen=True, slots=True)
+class SweepCounts:
+    """What the sweep of one worker has done since that worker began.
+
+    Attributes:
+        sweeps: how often it swept.
+        seconds: how long all of that took.
+        leases_lost: executions that it took from workers that are gone.
+        sent_again: hints that it sent for executions that nobody had claimed.
+    """
+
+    sweeps: int = 0
+    seconds: float = 0.0
+    leases_lost: int = 0
+    sent_again: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerReport:
     """What one worker tells the others, once a second.
 
@@ -86,6 +103,7 @@ class WorkerReport:
         queues: the names of the queues it consumes.
         workflows: the ids of the workflows whose code it has.
         broker: the broker it consumes from, where that is one of its own process.
+        counts: what its sweep has done.
     """
 
     name: str
@@ -95,3 +113,4 @@ class WorkerReport:
     queues: tuple[str, ...] = ()
     workflows: tuple[str, ...] = ()
     broker: str = ""
+    counts: SweepCounts = SweepCounts()

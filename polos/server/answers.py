@@ -10,6 +10,13 @@ from pydantic import BaseModel, Field
 from polos.model.states import Status
 
 
+class FaultAnswer(BaseModel):
+    """What is wrong at one place of a request."""
+
+    loc: list[str | int] = Field(description="Where, such as `payload`, `items`, 0, `count`.")
+    msg: str = Field(description="What is wrong there.")
+
+
 class ProblemAnswer(BaseModel):
     """What is wrong with a request (RFC 9457)."""
 
@@ -20,6 +27,9 @@ class ProblemAnswer(BaseModel):
     code: str = Field(description="The class of the error, or a short name.")
     arguments: dict[str, Any] | None = Field(
         None, description="What the error was made of, such as the `execution_id`."
+    )
+    errors: list[FaultAnswer] | None = Field(
+        None, description="Each place where a payload or a body doesn't fit."
     )
 
 

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from polos.client.direct import DirectClient
 from polos.definition.registry import AnyWorkflow, registry
 from polos.errors import WorkflowNotFound
-from polos.model.facts import SeenWorker
 from polos.server.operation import Answer, Call
 from polos.store.overview import seen_workers
 
 
 def list_workflows(call: Call) -> Answer:
     """All of them."""
-    store = call.client.store
-    ids = {flow.id for flow in registry.all()} | store.known_workflows()
-    at_work = _at_work(seen_workers(store.database, call.project_id))
-    return Answer({"items": [describe(id_, at_work) for id_ in sorted(ids)]})
+    return Answer({"items": known_flows(call.client)})
 
 
 def get_workflow(call: Call) -> Answer:
     """One of them."""
-    store, id_ = call.client.store, call.path["workflow_id"]
-    known = store.known_workflows() | {flow.id for flow in registry.all()}
-    if id_ not in known:
-        raise WorkflowNotFound(id_, known)
-    return Answer(describe(id_, _at_work(seen_workers(store.database, call.project_id))))
+    return Answer(known_flow(call.client, call.path["workflow_id"]))
+
+
+def known_flows(client: DirectClient) -> list[dict[str, Any]]:
+    """The workflows that are known here, or that some worker has had, as plain data."""
+    at_work = _at_work(client)
+    return [describe(id_, at_work) for id_ in sorted(_ids(client))]
+
+
+def known_flow(client: DirectClient, workflow_id: str) -> dict[str, Any]:
+    """One of them; raises WorkflowNotFound."""
+    known = _ids(client)
+    if workflow_id not in known:
+        raise WorkflowNotFound(workflow_id, known)
+    return describe(workflow_id, _at_work(client))
 
 
 def describe(workflow_id: str, at_work: frozenset[str]) -> dict[str, Any]:
@@ -56,6 +62,11 @@ def payload_schema(workflow: AnyWorkflow) -> dict[str, Any] | None:
         return None
 
 
-def _at_work(workers: Iterable[SeenWorker]) -> frozenset[str]:
+def _ids(client: DirectClient) -> frozenset[str]:
+    return client.store.known_workflows() | {flow.id for flow in registry.all()}
+
+
+def _at_work(client: DirectClient) -> frozenset[str]:
+    workers = seen_workers(client.store.database, client.project_id)
     alive = (seen.report for seen in workers if seen.is_alive)
     return frozenset(id_ for report in alive for id_ in report.workflows)

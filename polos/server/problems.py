@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import responses
 from typing import Any
 
 from polos import errors
 from polos.client.problems import problem_members
+from polos.definition.payload import faults_of
 from polos.server.access import Refused
 
 PROBLEM_TYPE = "application/problem+json"
@@ -46,15 +47,22 @@ class RequestError(Exception):
         text: what is wrong, and what to do.
         code: a short name of it, for programs.
         headers: of the answer.
+        faults: what is wrong at which place of the body or the query.
     """
 
     def __init__(
-        self, status: int, text: str, code: str, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        text: str,
+        code: str,
+        headers: Mapping[str, str] | None = None,
+        faults: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(text)
         self.status = status
         self.code = code
         self.headers = headers or {}
+        self.faults = faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,8 @@ def problem_of(error: BaseException) -> Problem:
             code = "Unauthorized" if error.status == 401 else "Forbidden"
             return Problem(error.status, str(error), {"code": code}, challenge)
         case RequestError():
-            return Problem(error.status, str(error), {"code": error.code}, error.headers)
+            members = {"code": error.code, **_errors(error.faults)}
+            return Problem(error.status, str(error), members, error.headers)
     return Problem(500, "the server has an error of its own; its log says which", _INTERNAL)
 
 
@@ -112,7 +121,13 @@ def _of_polos(error: errors.PolosError) -> Problem:
     status = status_of(type(error))
     told = _without_address(error)
     headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else {}
-    return Problem(status, str(told), problem_members(told), headers)
+    faults = faults_of(error) if isinstance(error, errors.InvalidPayload) else []
+    below = [{**fault, "loc": ["payload", *fault["loc"]]} for fault in faults]
+    return Problem(status, str(told), problem_members(told) | _errors(below), headers)
+
+
+def _errors(faults: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"errors": list(faults)} if faults else {}
 
 
 def _without_address(error: errors.PolosError) -> errors.PolosError:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from polos.definition.payload import faults_text
+from polos.definition.payload import faults_of, faults_text
 from polos.server.problems import RequestError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -61,7 +61,8 @@ def _fitting(model: type[ModelT], data: Any, what: str, *, strict: bool) -> Mode
     try:
         return model.model_validate(data, strict=strict)
     except ValidationError as error:
-        raise invalid(faults_text(what, error)) from None
+        text = faults_text(what, error)
+        raise RequestError(422, text, "InvalidRequest", faults=faults_of(error)) from None
 
 
 def _is_repeatable(model: type[BaseModel], name: str) -> bool:

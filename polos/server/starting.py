@@ -82,6 +82,7 @@ def _payload(call: Call, known: AnyWorkflow | None, body: StartBody | ForkBody) 
     limit = call.served.settings.max_value_bytes
     if body.encoded_payload is None:
         payload: Any = body.payload
+        _refuse_masks(call, payload)
     else:
         if body.payload is not None:
             raise invalid("the body has both payload and encoded_payload; send one of them")
@@ -97,6 +98,15 @@ def _payload(call: Call, known: AnyWorkflow | None, body: StartBody | ForkBody) 
         raise
     except TypeError as error:
         raise InvalidPayload(str(error)) from error
+
+
+def _refuse_masks(call: Call, payload: Any) -> None:
+    """What was read here may be sent here, but not with the masks that stand for its values."""
+    if place := codec.masked_field(payload, call.served.settings.redact):
+        raise invalid(
+            f"the payload's {place} is the mask that polos_redact shows in place of a value; "
+            "send the value itself"
+        )
 
 
 def _state(call: Call, known: AnyWorkflow | None, body: StartBody) -> bytes | None:

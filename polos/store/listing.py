@@ -19,7 +19,7 @@ from polos.store.schema import tags as tags_table
 from polos.store.unindexed import of_project
 
 # Not the payloads and results, which may be large.
-_SHOWN = (
+SHOWN = (
     table.c.id,
     table.c.workflow_id,
     table.c.status,
@@ -47,7 +47,7 @@ def list_executions(database: Database, project_id: str, query: ExecutionQuery) 
     rows = database.run(_statement(query), {"project": project_id})
     shown = rows[: query.limit]
     labels = tags.find(database, [row.id for row in shown])
-    items = tuple(_summary(row, labels.get(row.id, ())) for row in shown)
+    items = tuple(summary_of(row, labels.get(row.id, ())) for row in shown)
     if len(rows) <= query.limit or not shown:
         return ExecutionPage(items)
     return ExecutionPage(items, Place(shown[-1].created_at, shown[-1].id).to_cursor())
@@ -55,7 +55,7 @@ def list_executions(database: Database, project_id: str, query: ExecutionQuery) 
 
 def _statement(query: ExecutionQuery) -> Any:
     created_at, id_ = table.c.created_at, table.c.id
-    source: Any = select(*_SHOWN)
+    source: Any = select(*SHOWN)
     if query.tag is not None:
         created_at, id_ = tags_table.c.created_at, tags_table.c.execution_id
         source = source.join_from(tags_table, table, tags_table.c.execution_id == table.c.id)
@@ -122,7 +122,8 @@ def _stands(statuses: tuple[Status, ...]) -> list[ColumnElement[bool]]:
     return found
 
 
-def _summary(row: Any, labels: tuple[str, ...]) -> ExecutionSummary:
+def summary_of(row: Any, labels: tuple[str, ...]) -> ExecutionSummary:
+    """An execution in a list, of a row with the columns ``SHOWN``."""
     return ExecutionSummary(
         id=row.id,
         workflow_id=row.workflow_id,

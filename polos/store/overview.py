@@ -68,11 +68,16 @@ def overview(database: Database, project_id: str, *, counted: bool = True) -> Ov
         now=Micros(database.run(select(now_micros()))[0][0]),
         workers=seen_workers(database, project_id),
         counts={status.value: counts.get(status.value, 0) for status in Status if counted},
-        due=tuple(
-            DueWork(row.workflow_id, row.queue, row.number, Micros(row.oldest))
-            for row in database.run(_due, named)
-        ),
+        due=due_work(database, project_id),
         workflows=known_workflows(database, project_id),
+    )
+
+
+def due_work(database: Database, project_id: str) -> tuple[DueWork, ...]:
+    """What could run now and nobody has claimed."""
+    return tuple(
+        DueWork(row.workflow_id, row.queue, row.number, Micros(row.oldest))
+        for row in database.run(_due, {"project": project_id})
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from polos.model.records import micros
-from polos.model.workers import WorkerReport
+from polos.model.workers import SweepCounts, WorkerReport
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.schema import leaders, workers, workflows
@@ -29,6 +30,7 @@ _seen = (
         queues=bindparam("the_queues"),
         workflows=bindparam("the_workflows"),
         broker=bindparam("the_broker"),
+        counts=bindparam("the_counts"),
         seen_at=now_micros(),
     )
     .returning(workers.c.name)
@@ -42,6 +44,7 @@ _first_seen = insert(workers).values(
     queues=bindparam("the_queues"),
     workflows=bindparam("the_workflows"),
     broker=bindparam("the_broker"),
+    counts=bindparam("the_counts"),
     seen_at=now_micros(),
 )
 _gone = delete(workers).where(
@@ -85,6 +88,7 @@ def report(database: Database, project_id: str, worker: WorkerReport) -> None:
         "the_queues": json.dumps(worker.queues),
         "the_workflows": json.dumps(worker.workflows),
         "the_broker": worker.broker,
+        "the_counts": json.dumps(asdict(worker.counts)),
     }
     if database.run(_seen, named):
         return
@@ -110,6 +114,8 @@ def report_of(row: Row[Any]) -> WorkerReport | None:
     """A worker's report; None where it can't be read: the others must still be seen."""
     try:
         queues, workflow_ids = (tuple(json.loads(text)) for text in (row.queues, row.workflows))
+        # Null in a row that a release before this one has written.
+        counts = SweepCounts(**json.loads(row.counts or "{}"))
     except (TypeError, ValueError) as error:
         log.error("what worker %s reported can't be read: %s", row.name, error)
         return None
@@ -121,6 +127,7 @@ def report_of(row: Row[Any]) -> WorkerReport | None:
         queues=queues,
         workflows=workflow_ids,
         broker=row.broker,
+        counts=counts,
     )
 
 

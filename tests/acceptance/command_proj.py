@@ -10,7 +10,7 @@ from polos import Polos
 
 app = Celery("command_proj", set_as_current=False, broker=os.environ["PROJ_BROKER"])
 app.conf.polos_database_url = os.environ["PROJ_DATABASE"]
-app.conf.polos_auto_migrate = True
+app.conf.polos_auto_migrate = os.environ.get("PROJ_MIGRATE", "1") == "1"
 app.conf.imports = ["tests.acceptance.command_flows"]
 polos = Polos(app)
 

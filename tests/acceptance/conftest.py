@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from polos import PolosClient
+from tests.acceptance.flowers import Flowers
 from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import DatabaseServer, Stack, Workers, embedded_stack, server_stack
 from tests.support.servers import RedisServer
@@ -78,6 +80,15 @@ def client(stack: Stack) -> Iterator[PolosClient]:
 def ledger(stack: Stack) -> Ledger:
     """What steps did."""
     return stack.ledger
+
+
+@pytest.fixture
+def flowers(tmp_path: Path, redis_server: RedisServer) -> Iterator[Flowers]:
+    """Start Flowers of a project with SQLite; they end with the test."""
+    database = f"sqlite:///{tmp_path / 'polos.db'}"
+    made = Flowers(tmp_path, {"PROJ_BROKER": redis_server.url, "PROJ_DATABASE": database})
+    yield made
+    made.close()
 
 
 @pytest.fixture

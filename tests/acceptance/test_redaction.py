@@ -95,6 +95,25 @@ def test_logs_events_and_commands_show_masks(
     assert _result(stack, known.id) == KNOWN
 
 
+def test_what_a_worker_tells_of_its_messages_is_masked(
+    stack: Stack, running: Program, client: PolosClient
+) -> None:
+    gate = stack.folder / "gate"
+    payload = {"user": str(gate), "password": SECRET}
+    foreign = Celery("foreign", set_as_current=False, broker=stack.broker)
+    sent = foreign.send_task("polos.accept-log-in", [payload], queue="polos").id
+    asked = client.bound.app.control.inspect(timeout=5)
+
+    def told() -> list[dict[str, Any]]:
+        found = asked.active() or {}
+        return [it for tasks in found.values() for it in tasks if it["id"] == sent]
+
+    [message] = until(told, 60)
+    assert message["args"] == [{"user": str(gate), "password": "***"}]
+    gate.touch()
+    assert client.wait(sent, 60).status == "completed"
+
+
 def _result(stack: Stack, execution_id: str) -> Any:
     """A command by which a program gets what it owns."""
     return json.loads(command(stack, "result", execution_id))

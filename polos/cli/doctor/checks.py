@@ -11,9 +11,9 @@ from polos.cli.doctor import asking, of_broker, of_database, of_workers
 from polos.cli.doctor.facts import BrokerFacts, CeleryFacts
 from polos.cli.doctor.finding import Finding, Level, error, ok, warning
 from polos.cli.target import Target
-from polos.cli.words import counted
 from polos.errors import StoreUnavailable
 from polos.model.facts import Overview, PoolerFacts
+from polos.model.words import counted
 from polos.store import overview, probes
 from polos.store.database import Database
 from polos.store.migrate import found_schema

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from polos.cli.doctor.facts import BrokerFacts, CeleryFacts
 from polos.cli.doctor.finding import Finding, error, ok, warning
-from polos.cli.words import lasting
 from polos.model.settings import Settings
+from polos.model.words import lasting
 
 # RabbitMQ's own default for consumer_timeout, since 3.8.17.
 _RABBIT_SECONDS = 1800.0

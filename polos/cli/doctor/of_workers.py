@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from polos.cli.doctor.facts import WorkerAnswer
 from polos.cli.doctor.finding import Finding, error, ok, warning
-from polos.cli.words import counted
 from polos.model.facts import SILENT, Overview, SeenWorker
+from polos.model.words import counted
 from polos.model.workers import WorkerReport
 
 _CLOCK_SECONDS = 2.0

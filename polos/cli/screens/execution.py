@@ -10,12 +10,12 @@ from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from polos.cli.inert import inert, one_line
 from polos.cli.screens.colours import STATUS_STYLES
 from polos.cli.screens.glyphs import Glyphs
 from polos.cli.screens.timeline import Scale, bar, ruler
 from polos.cli.screens.waterfall import Row, rows_of
-from polos.cli.words import at, counted, lasting, moment, short
+from polos.model.inert import inert, one_line
+from polos.model.words import at, counted, lasting, moment, short
 
 _KIND, _STATUS, _TRIES, _TOOK = 6, 9, 5, 11
 _LEAST_NAME, _LEAST_BAR = 14, 16

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polos.cli.doctor.finding import Finding, Level
-from polos.cli.inert import inert
+from polos.model.inert import inert
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from polos.cli.inert import one_line
-from polos.cli.words import counted, lasting
+from polos.model.inert import one_line
+from polos.model.words import counted, lasting
 
 
 def list_of(items: Sequence[dict[str, Any]]) -> RenderableType:

@@ -10,8 +10,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from polos.cli.inert import one_line
-from polos.cli.words import ago, moment
+from polos.model.inert import one_line
+from polos.model.words import ago, moment
 
 
 def list_of(items: Sequence[dict[str, Any]], now: datetime) -> RenderableType:

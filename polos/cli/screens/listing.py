@@ -10,10 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from polos.cli.inert import one_line
 from polos.cli.screens.colours import STATUS_STYLES
 from polos.cli.screens.glyphs import Glyphs
-from polos.cli.words import ago, lasting, moment
+from polos.model.inert import one_line
+from polos.model.words import ago, lasting, moment
 
 # Below this many cells there is no room for more than what everybody needs.
 _WIDE = 110

@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from polos.cli.doctor.of_workers import living
-from polos.cli.inert import one_line
 from polos.cli.screens.colours import STATUS_STYLES
-from polos.cli.words import ago, lasting, moment
 from polos.model.facts import Overview
+from polos.model.inert import one_line
 from polos.model.records import as_datetime
+from polos.model.words import ago, lasting, moment
 
 
 def data_of(seen: Overview, project: str) -> dict[str, Any]:

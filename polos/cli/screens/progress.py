@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.text import Text
 
-from polos.cli.inert import one_line
 from polos.cli.screens.colours import STATUS_STYLES
-from polos.cli.screens.waterfall import error_text, first_attempt
-from polos.cli.words import at, lasting, moment, short
+from polos.model.inert import one_line
+from polos.model.spans import error_text, first_attempt
+from polos.model.words import at, lasting, moment, short
 
 _STYLES = {
     **STATUS_STYLES,

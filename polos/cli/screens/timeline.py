@@ -5,28 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
 
 from polos.cli.screens.glyphs import Glyphs
-from polos.cli.words import lasting
-
-
-class Part(Enum):
-    """What went on."""
-
-    QUEUED = "queued"
-    WORKING = "working"
-    FAILING = "failing"
-    WAITING = "waiting"
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Something that went on from one moment to another; ``end`` is None where it still does."""
-
-    part: Part
-    start: datetime
-    end: datetime | None
+from polos.model.spans import Span
+from polos.model.words import lasting
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from polos.cli.inert import one_line
-from polos.cli.screens.timeline import Part, Span
-from polos.cli.words import lasting, moment
+from polos.model.inert import one_line
+from polos.model.spans import (
+    Span,
+    error_text,
+    first_attempt,
+    of_execution,
+    of_step,
+    times,
+    waits_for,
+)
+from polos.model.words import lasting, moment
 
 _KINDS = {"invoke": "child", "invoke_and_wait": "child", "transaction": "trans."}
 _OPEN = {"queued", "running", "waiting", "retrying"}
@@ -57,26 +65,9 @@ def _of_execution(execution: dict[str, Any], now: datetime) -> Row:
         status=execution["status"],
         attempts=execution.get("attempts") or 0,
         took=_took(execution.get("started_at"), execution.get("finished_at"), now),
-        spans=tuple(_whole(execution)),
+        spans=tuple(of_execution(execution)),
         has_children=bool(execution.get("steps")),
     )
-
-
-def _whole(execution: dict[str, Any]) -> Iterator[Span]:
-    """The bar of an execution: queued, at work, and waiting for what its steps wait for."""
-    created, started = moment(execution["created_at"]), moment(execution.get("started_at"))
-    finished = moment(execution.get("finished_at"))
-    assert created is not None
-    yield Span(Part.QUEUED, created, started or finished)
-    if started is None:
-        return
-    # After a retry by hand it had ended meanwhile, for a time that is not recorded.
-    yield Span(Part.QUEUED if execution.get("retried") else Part.WORKING, started, finished)
-    steps = execution.get("steps", ())
-    spans = [span for step in steps for span in _spans({**step, "child": None})]
-    # Where branches wait and work at once, it works.
-    yield from (span for span in spans if span.part is Part.WAITING)
-    yield from (span for span in spans if span.part is not Part.WAITING)
 
 
 def _of_steps(execution: dict[str, Any], above: tuple[bool, ...], now: datetime) -> Iterator[Row]:
@@ -101,18 +92,11 @@ def _of_step(step: dict[str, Any], depth: tuple[bool, ...], now: datetime) -> Ro
         kind=_KINDS.get(kind, kind),
         status=step["status"],
         attempts=attempts if kind in {"step", "task", "transaction"} else 0,
-        took="" if kind in _INSTANT else _took(*_times(step), now),
-        spans=tuple(_spans(step)),
+        took="" if kind in _INSTANT else _took(*times(step), now),
+        spans=tuple(of_step(step)),
         notes=tuple(_notes(step, now)),
         has_children=bool(child and child.get("steps")),
     )
-
-
-def _times(step: dict[str, Any]) -> tuple[Any, Any]:
-    child = step.get("child")
-    # A step that only starts a child is over long before the child is.
-    source = child if child is not None and step["kind"] == "invoke" else step
-    return source.get("started_at"), source.get("finished_at")
 
 
 def _took(started: Any, finished: Any, now: datetime) -> str:
@@ -120,50 +104,6 @@ def _took(started: Any, finished: Any, now: datetime) -> str:
     if began is None:
         return ""
     return lasting(((ended or now) - began).total_seconds())
-
-
-def _spans(step: dict[str, Any]) -> Iterator[Span]:
-    if _is_wait(step):
-        span = _wait(step)
-        child = step.get("child")
-        if child is not None:
-            yield from _whole(child)
-        elif span is not None:
-            yield span
-        return
-    started, finished = (moment(value) for value in _times(step))
-    if finished is not None and started is None:
-        started = finished
-    if started is None:
-        return
-    yield from _attempts(step, started, finished)
-
-
-def _attempts(step: dict[str, Any], started: datetime, finished: datetime | None) -> Iterator[Span]:
-    """One span for each attempt, and one for each pause between two."""
-    failed = [end for tried in step.get("history") or () if (end := moment(tried.get("at")))]
-    last = Part.FAILING if step["status"] == "failed" else Part.WORKING
-    if not failed:
-        yield Span(Part.WAITING if step["status"] == "retrying" else last, started, finished)
-        return
-    yield Span(Part.WAITING, failed[0], finished)
-    yield Span(Part.FAILING, started, failed[0])
-    # When a later attempt began is not recorded.
-    for end in failed[1:]:
-        yield Span(Part.FAILING, end, end)
-    if finished is not None:
-        yield Span(last, finished, finished)
-
-
-def _is_wait(step: dict[str, Any]) -> bool:
-    return step["kind"] in {"wait", "invoke_and_wait", "task"} or step["status"] == "waiting"
-
-
-def _wait(step: dict[str, Any]) -> Span | None:
-    started = moment(step.get("started_at"))
-    if started is None:
-        return None
-    return Span(Part.WAITING, started, moment(step.get("finished_at")))
 
 
 def _notes(step: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
@@ -179,36 +119,3 @@ def _notes(step: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
             yield "error", f"{before}{error_text(step)}"
     if step["status"] in _OPEN:
         yield "wait", waits_for(step, now)
-
-
-def first_attempt(step: dict[str, Any]) -> int:
-    """The number of the first attempt in the history; only the last ones are kept."""
-    failed = len(step.get("history") or ())
-    ended = step["status"] != "retrying"
-    return max(1, (step.get("attempts") or 0) - failed + (0 if ended else 1))
-
-
-def error_text(failed: dict[str, Any]) -> str:
-    """An error on one line: the exception's name without its module, and its text."""
-    kind = str(failed.get("error_type") or "").rpartition(".")[2]
-    text = one_line(str(failed.get("error") or ""))
-    return f"{one_line(kind)}: {text}" if kind else text
-
-
-def waits_for(step: dict[str, Any], now: datetime) -> str:
-    """What an open step waits for, and until when."""
-    due = moment(step.get("due_at"))
-    until = ""
-    if due is not None:
-        left = (due - now).total_seconds()
-        when = f"in {lasting(left)}" if left > 0 else f"due for {lasting(-left)}"
-        until = f" until {due:%Y-%m-%d %H:%M:%S} UTC ({when})"
-    child = step.get("child_execution_id")
-    if step["status"] == "retrying":
-        return f"waits{until} for attempt {(step.get('attempts') or 0) + 1}"
-    if child:
-        status = (step.get("child") or {}).get("status")
-        return f"waits for execution {one_line(child)}" + (f", which is {status}" if status else "")
-    if step["kind"] == "task":
-        return f"waits for a Celery task{until}"
-    return f"waits{until}"

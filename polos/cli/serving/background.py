@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 from polos.cli.exits import Stopped
-from polos.cli.inert import inert
 from polos.cli.serving import probe, record
 from polos.cli.serving.plan import Plan
 from polos.cli.serving.record import Record
 from polos.engine.owner import process
+from polos.model.inert import inert
 
 # With the code of a large project to import, on a busy machine.
 _START_SECONDS = 90.0

@@ -13,7 +13,7 @@ from polos.cli.exits import Code, Stopped
 from polos.cli.options import json_option, length
 from polos.cli.output import print_json, say
 from polos.cli.target import settings_of, target_of
-from polos.cli.words import counted, lasting
+from polos.model.words import counted, lasting
 from polos.store.database import Database
 from polos.store.migrate import found_schema, upgrade
 

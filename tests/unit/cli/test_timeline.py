@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from polos.cli.screens.glyphs import ASCII, UNICODE
-from polos.cli.screens.timeline import Part, Scale, Span, bar, ruler
+from polos.cli.screens.timeline import Scale, bar, ruler
+from polos.model.spans import Part, Span
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import click
 import pytest
 
-from polos.cli.inert import inert, one_line
 from polos.cli.options import length, moment, payload
-from polos.cli.words import ago, counted, lasting, short
+from polos.model.inert import inert, one_line
+from polos.model.words import ago, counted, lasting, short
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from polos.codec import redacted, redacted_text
+from polos.codec import masked_field, redacted, redacted_text
 
 NAMES = ["card_number", "Password"]
 
@@ -87,3 +87,11 @@ def test_what_pydantic_got_for_such_a_field_is_masked() -> None:
 def test_long_texts_take_no_long_time() -> None:
     text = "password " * 20_000 + "password=" + "(" * 50_000
     assert redacted_text(text, NAMES).endswith("password=***")
+
+
+def test_a_mask_that_is_sent_back_is_found() -> None:
+    sent = {"a": [{"n": "***"}, {"PASSWORD": "***"}], "password": "real"}
+    assert masked_field(sent, NAMES) == "a.PASSWORD"
+    for fine in ({"n": "***"}, {"password": "****"}, ["***"], "***", None, {"password": None}):
+        assert masked_field(fine, NAMES) == ""
+    assert masked_field(sent, ()) == ""

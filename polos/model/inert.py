@@ -1,10 +1,10 @@
-"""Texts of other people, made harmless for a terminal."""
+"""Texts of other people, made harmless for a terminal and a page."""
 
 from __future__ import annotations
 
 
 def inert(text: str) -> str:
-    """A text with nothing in it that moves a terminal's cursor; lines and tabs stay.
+    """A text with nothing in it that moves a cursor or turns the direction of what follows.
 
     Escape sequences, other control characters, and those that turn the direction of what follows
     are shown by their codes in hexadecimal.

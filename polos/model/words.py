@@ -1,4 +1,4 @@
-"""Times, lengths of time and values in few characters."""
+"""Times, lengths of time and values in few characters, for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from polos.cli.inert import one_line
+from polos.model.inert import one_line
 
 _PARTS = (("d", 86_400), ("h", 3600), ("min", 60))
 
