@@ -70,7 +70,7 @@ INSERT INTO polos_checkpoints (execution_id, step_key, kind, turn, position, val
   started_at, created_at)
 SELECT :id, 'step-' || n, 'step', 1, n, '{"number": 7}', 1,
   :now - 9000000000 + n * 1000000, :now - 9000000000 + n * 1000000 + 900000
-FROM generate_series(1, :steps) AS n
+FROM generate_series(1::bigint, :steps) AS n
 """
 
 
