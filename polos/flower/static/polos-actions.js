@@ -178,7 +178,8 @@
         (found.cancel_requested_at && "It is being cancelled already."),
       async act(target) {
         const { cancelled } = await call(pathOf(target.id, "cancel"), {});
-        return cancelled ? "is cancelled" : "had ended already";
+        if (!cancelled) return "had ended already";
+        return target.status === "running" ? "is being cancelled: it hears of it within seconds" : "is cancelled";
       },
     },
     retry: {
@@ -217,6 +218,7 @@
     try {
       const found = await call(pathOf(target.id));
       question.go.disabled = false;
+      target.status = found.status;
       show(found);
     } catch (error) {
       question.say();
