@@ -19,12 +19,14 @@ from polos.flower.assets import ASSETS
 from polos.flower.insides import NAVBAR, Insides, Unexpected, known_insides
 from polos.flower.metrics import register
 from polos.flower.navbar import with_tab
+from polos.flower.task_link import with_execution_link
 
 log = logging.getLogger("polos.flower")
 
 _HERE = Path(__file__).parent
 _TEMPLATES = _HERE / "templates"
 _OWN = "polos-"
+TASK_PAGE = "task.html"
 
 
 class TabLoader(Loader):
@@ -39,7 +41,19 @@ class TabLoader(Loader):
         text = (folder / name).read_text(encoding="utf-8")
         if name == NAVBAR:
             text = with_tab(text) or text
+        if name == TASK_PAGE:
+            return self._with_link(text)
         return Template(text, name=name, loader=self)
+
+    def _with_link(self, page: str) -> Template:
+        changed = with_execution_link(page)
+        try:
+            if changed is not None:
+                return Template(changed, name=TASK_PAGE, loader=self)
+        except (ParseError, SyntaxError):
+            log.debug("with the link it is no template", exc_info=True)
+        log.warning("Flower's page of a task has no place for the link to its workflow.")
+        return Template(page, name=TASK_PAGE, loader=self)
 
 
 @cache

@@ -10,7 +10,7 @@ from tornado.web import HTTPError, authenticated
 
 from polos.flower.execution.looks import Look, is_storable
 from polos.flower.execution.seen import Seen, seen
-from polos.flower.execution.values import size_text, text_of
+from polos.flower.execution.values import failure_text_of, size_text, text_of
 from polos.flower.page import PageHandler
 from polos.model.inert import inert, one_line
 from polos.model.records import as_datetime
@@ -68,7 +68,8 @@ class ExecutionPage(PageHandler):
 
     def _knows_task(self, execution_id: str) -> bool:
         """Whether Flower has heard of its Celery task, which it forgets when it is restarted."""
-        return execution_id in self.application.events.state.tasks
+        events = getattr(self.application, "events", None)
+        return events is not None and execution_id in events.state.tasks
 
 
 class Addresses:
@@ -155,7 +156,8 @@ class ValuePage(PageHandler):
         found, data = await self.ask(store.whole, execution_id, step, name)
         if not found or data is None:
             raise HTTPError(404, "There is no such value")
-        text = await self.ask(text_of, self.served, data)
+        made = failure_text_of if name == "failure" else text_of
+        text = await self.ask(made, self.served, data)
         if len(text) > _MOST_CHARACTERS:
             text = f"{text[:_MOST_CHARACTERS]}\n… ({len(text):,} characters)"
         return text

@@ -95,11 +95,7 @@ def _with_values(served: Served, found: Seen) -> Seen:
 
 
 def _with_steps(served: Served, store: SqlStore, found: Seen) -> Seen:
-    page = store.steps(found.head, found.look.asked)
-    if not page.rows and page.total:
-        # What was asked for isn't there (any more).
-        asked = Asked(last=True, limit=found.look.asked.limit)
-        page = replace(store.steps(found.head, asked), found=False)
+    page = _page(store, found.head, found.look.asked)
     begins = found.head.execution.created_at
     rows = (*page.rows, *(page.waits if page.is_last else ()))
     steps = tuple(step_of(served, row, begins) for row in rows)
@@ -107,6 +103,15 @@ def _with_steps(served: Served, store: SqlStore, found: Seen) -> Seen:
     if found.look.part in {"", "timeline"}:
         chart = chart_of(found.head, page, steps, found.look.by_order)
     return replace(found, page=page, steps=steps, chart=chart)
+
+
+def _page(store: SqlStore, head: Head, asked: Asked) -> StepPage:
+    page = store.steps(head, asked)
+    if len(page.rows) == min(page.total, asked.limit):
+        return page
+    # What was asked for isn't there (any more), or all of them have room on the page.
+    whole = store.steps(head, Asked(last=True, limit=asked.limit))
+    return replace(whole, found=page.found and bool(page.rows))
 
 
 def _one_step(served: Served, store: SqlStore, found: Seen) -> Seen | None:

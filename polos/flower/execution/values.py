@@ -111,6 +111,15 @@ def error_of(served: Served, cut: Cut | None) -> Error | None:
     )
 
 
+def failure_text_of(served: Served, data: bytes) -> str:
+    """A stored failure as a text: the exception, what it says and where it was raised."""
+    error = error_of(served, Cut(data, len(data)))
+    if error is None or not error.text:
+        return text_of(served, data)
+    said = f"{error.kind}: {error.text}" if error.kind else error.text
+    return f"{said}\n\n{error.traceback}" if error.traceback else said
+
+
 def made_error(
     served: Served, error_type: str, reason: str, traceback: str = "", step_key: str = ""
 ) -> Error:
