@@ -100,8 +100,13 @@ def test_the_first_of_several_ends_is_heard_of(store: SqlStore) -> None:
         return await waiting, await other, await watcher.first_ended([ids[0]], 0.05)
 
     first, other, nobody = asyncio.run(both())
+    looking = watcher._thread
     assert first is not None and first.id in ids[1:]  # type: ignore[attr-defined]
     assert other is not None
     assert nobody is None
     assert not watcher._waiting
+    # Now two ends are found by one look.
+    assert asyncio.run(watcher.first_ended(ids[1:], 30)) is not None
+    assert asyncio.run(watcher.first_ended(ids[:1], 0.05)) is None
+    assert looking is watcher._thread
     watcher.close()

@@ -102,10 +102,15 @@ def test_a_wrong_method_is_told_which_ones_there_are(lite: Api) -> None:
         ("GET", "/prune", {"POST", "OPTIONS"}),
         ("HEAD", "/prune", {"POST", "OPTIONS"}),
         ("TRACE", "/executions/x/events", {"GET", "HEAD", "OPTIONS"}),
+        ("PATCH", "/executions/x/events", {"GET", "HEAD", "OPTIONS"}),
     ):
         answer = lite.http.request(method, path)
         assert answer.status_code == 405
         assert set(answer.headers["Allow"].split(", ")) == allowed
+    # One that Tornado does not know: it closes the connection, and says so.
+    assert answer.headers.get("Connection") is None
+    unknown = lite.http.request("TRACE", "/executions")
+    assert unknown.headers["Connection"] == "close"
     options = lite.http.options("/executions")
     assert (options.status_code, options.content) == (204, b"")
     assert set(options.headers["Allow"].split(", ")) == {"GET", "POST", "HEAD", "OPTIONS"}
