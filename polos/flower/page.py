@@ -121,7 +121,7 @@ class PageHandler(BaseHandler):
             return (self.caller.project_id,)
         store = await self.ask(self.served.store, self.project_id)
         found = await _projects.get(id(self.served), partial(self.ask, store.projects))
-        return tuple(sorted({*found.value, self.project_id, self.served.settings.project_id}))
+        return tuple(sorted({*found, self.project_id, self.served.settings.project_id}))
 
     async def ask(self, work: Callable[..., T], *args: Any) -> T:
         """Run what waits for the database in a thread.
