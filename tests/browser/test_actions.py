@@ -81,10 +81,9 @@ def test_one_is_forked_from_a_step_with_another_payload(
     site.open(f"{paid}-paid")
     id_ = site.ended("payer", {"order": order}).id
     go_to(page, flower, id_)
-    page.locator("#steps details").filter(has_text="pay").last.locator("summary").first.click()
-    page.locator("#steps").get_by_role(
-        "button", name=re.compile("Fork from here .* at pay")
-    ).click()
+    step = page.locator("#steps tbody").filter(has=page.get_by_text("pay", exact=True))
+    step.locator("summary").first.click()
+    step.get_by_role("button", name=re.compile("^Fork from here")).click()
     asked = page.get_by_role("dialog", name=f"Fork payer {id_[:8]}…?")
     expect(asked.get_by_label("First step that runs again")).to_have_value("pay")
     asked.get_by_label("With another payload").check()
