@@ -127,6 +127,13 @@ def test_several_are_cancelled_from_the_list(site: Site, flower: Flower, page: P
     expect(toast(page)).to_contain_text("2 executions: is cancelled")
     expect(rows.filter(has_text="cancelled")).to_have_count(2, timeout=20_000)
     assert len(site.ids(session_id=session, statuses=(Status.WAITING,))) == 1
+    page.get_by_role("button", name="Fork selected").click()
+    expect(toast(page)).to_contain_text("Tick only one")
+    rows.filter(has_text="cancelled").first.get_by_role("checkbox").uncheck()
+    page.get_by_role("button", name="Fork selected").click()
+    expect(page.get_by_role("dialog", name=re.compile("^Fork patient "))).to_be_visible()
+    page.get_by_role("button", name="Fork it").click()
+    expect(rows).to_have_count(4, timeout=20_000)
 
 
 def test_one_is_cancelled_by_the_keyboard_alone(site: Site, flower: Flower, page: Page) -> None:
