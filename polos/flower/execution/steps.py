@@ -82,6 +82,11 @@ class Step:
         return shown.glance if shown else ""
 
     @property
+    def has_more(self) -> bool:
+        """Whether there is anything to unfold."""
+        return any((self.input, self.value, self.error, self.tried, self.is_copied))
+
+    @property
     def waits(self) -> str:
         """What an open step waits for, and until when."""
         until = f" until {at(self.due)}" if self.due else ""
