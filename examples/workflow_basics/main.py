@@ -1,14 +1,17 @@
 """Runs each of the example's workflows once and prints what came of it.
 
-``python main.py`` needs ``python worker.py`` in another terminal; ``python main.py --embedded``
-brings a worker of its own.
+``python main.py`` needs ``python worker.py`` in another terminal. With ``POLOS_API_URL`` in
+``.env`` it speaks to the server of ``polos server start``; without, to the database and the broker
+directly. ``python main.py --embedded`` brings a worker of its own and needs nothing else.
 """
 
 import argparse
 import asyncio
+import os
 import sys
 
 import workflows as wf
+from dotenv import load_dotenv
 
 from polos import Polos, PolosClient, PolosError, StepExecutionError, WorkflowTimeoutError
 
@@ -119,10 +122,15 @@ async def show(embedded: bool) -> None:
         async with Polos() as polos:
             await show_all(polos)
     else:
-        await show_all(PolosClient())
+        await show_all(
+            PolosClient(
+                project_id=os.getenv("POLOS_PROJECT_ID"), api_url=os.getenv("POLOS_API_URL")
+            )
+        )
 
 
 def run() -> int:
+    load_dotenv()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--embedded", action="store_true", help="bring a worker of its own")
     try:

@@ -2,15 +2,21 @@
 
 import asyncio
 import logging
+import os
 
 import workflows
+from dotenv import load_dotenv
 
 from polos import PolosClient, Worker
 
 
 async def main() -> None:
+    load_dotenv()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
-    worker = Worker(client=PolosClient(), workflows=workflows.ALL)
+    client = PolosClient(
+        project_id=os.getenv("POLOS_PROJECT_ID"), api_url=os.getenv("POLOS_API_URL")
+    )
+    worker = Worker(client=client, workflows=workflows.ALL)
     await worker.run()
 
 

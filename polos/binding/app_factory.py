@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
 
-from polos.binding.embedded_broker import MEMORY_SCHEME, SCHEME, STOP, install
+from polos.binding.embedded_broker import MEMORY_SCHEME, SCHEME, STOP, StopEvent, install
 from polos.model.settings import Settings, find_home
 
 QUEUE = "polos"
@@ -41,7 +40,7 @@ def make_memory_app(queue: str) -> Celery:
     app = Celery("polos-embedded", set_as_current=False)
     app.conf.update(
         broker_url=f"{MEMORY_SCHEME}://localhost",
-        broker_transport_options={"polling_interval": 0.01, STOP: threading.Event()},
+        broker_transport_options={"polling_interval": 0.01, STOP: StopEvent()},
         task_default_queue=queue,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
@@ -59,7 +58,7 @@ def _transport_options() -> dict[str, Any]:
         "processed_folder": folders["processed"],
         "control_folder": folders["control"],
         "store_processed": False,
-        STOP: threading.Event(),
+        STOP: StopEvent(),
         "polling_interval": _POLLING,
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,14 @@ MEMORY_SCHEME = "embedded-memory"
 STOP = "polos_stop"
 # Celery's loop looks at its flags between two waits of 2 s; it would take 4 s to stop.
 _DRAIN = 0.1
+
+
+class StopEvent(threading.Event):
+    """Tells one worker to stop."""
+
+    def __json__(self) -> bool:
+        """What a worker that is asked for its statistics tells of it, as of all its options."""
+        return self.is_set()
 
 
 class Channel(filesystem.Channel):

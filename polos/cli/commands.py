@@ -36,6 +36,8 @@ COMMANDS = {
     "migrate": Lazy(f"{_VERBS}.keeping:migrate", "Bring the database's schema up to date."),
     "prune": Lazy(f"{_VERBS}.keeping:prune", "Delete executions that ended long ago."),
     "server": Lazy(f"{_VERBS}.server:server", "Flower with the workflows: start, stop, status."),
+    "dev": Lazy(f"{_VERBS}.dev:dev", "A server, and a worker that reloads, in one terminal."),
+    "health": Lazy(f"{_VERBS}.health:health", "Whether a worker or a server is well."),
     "completion": Lazy(f"{_VERBS}.completing:completion", "What makes a shell complete commands."),
 }
 

@@ -50,6 +50,8 @@ _START = (
     "declared",
     "tags",
 )
+# The year 9000.
+_LATEST = 221_845_392_000_000_000
 _ENCODED = {"payload": "encoded_payload", "initial_state": "encoded_initial_state"}
 
 _decoder = json.JSONDecoder()
@@ -123,7 +125,7 @@ def project_text(project_id: str) -> str:
 
 def project_of(text: str) -> str:
     """The project's id of a header."""
-    return unquote(text, errors="strict")
+    return unquote(text)
 
 
 def member(data: Any, name: str, kind: type[T]) -> T:
@@ -258,4 +260,7 @@ def _given(request: StartRequest) -> Iterator[tuple[str, Any]]:
 
 
 def _iso(moment: Micros | None) -> str | None:
-    return None if moment is None else as_datetime(moment).isoformat()
+    if moment is None:
+        return None
+    # Nothing was written before or after these, and not every reader knows such years.
+    return as_datetime(Micros(max(0, min(moment, _LATEST)))).isoformat()

@@ -127,11 +127,11 @@ class Keeper:
             if lease.attempt is not None:
                 lease.attempt.abort(WorkerStopping())
 
-    def heartbeat(self) -> None:
-        """Renew what is held now, and pass on what the store says."""
+    def heartbeat(self) -> bool:
+        """Renew what is held now, and pass on what the store says; False where nothing is held."""
         leases = list(self._leases.values())
         if not leases:
-            return
+            return False
         pairs = [(lease.execution_id, lease.token) for lease in leases]
         renewals = self._store.renew(pairs, self._lease_seconds)
         for lease, renewal in zip(leases, renewals, strict=True):
@@ -139,6 +139,7 @@ class Keeper:
                 lease.hear(renewal)
         for lease in leases:
             self._note(lease)
+        return True
 
     def _note(self, lease: Lease) -> None:
         """Let people see the steps that take long; they have no row before they end."""
@@ -160,13 +161,14 @@ class Keeper:
         stop = self._stop
         while not stop.wait(self._lease_seconds / 3):
             try:
-                self.heartbeat()
+                answered = self.heartbeat()
             except StoreError as error:
                 self.contact.lost(error)
             except Exception:
                 log.exception("a heartbeat failed; the next one is due soon")
             else:
-                self.contact.made()
+                if answered:
+                    self.contact.made()
 
 
 def _daemon_thread(work: Callable[[], None]) -> None:

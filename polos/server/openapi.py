@@ -160,7 +160,7 @@ _LAST_EVENT = "Last-Event-ID"
 _HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     PROJECT_HEADER: (
         {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_.-]+$"},
-        "The project, where the caller may see several.",
+        "The project, where the caller may see several; other characters are percent-encoded.",
     ),
     REQUEST_HEADER: (
         {"type": "string", "enum": ["1"]},

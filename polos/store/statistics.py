@@ -40,7 +40,7 @@ def day(database: Database, project_id: str, most: int = MOST) -> Day:
     """
     now = Micros(database.run(select(now_micros()))[0][0])
     since = Micros(now - _HOURS * _HOUR)
-    named = {"project": project_id, "since": since, "most": most}
+    named = {"project": project_id, "since": since, "most": most, "last": most - 1}
     figures = _Figures(workflows(database, project_id))
     for row in database.run(_created, named):
         figures.created(row)
@@ -86,8 +86,8 @@ _ended_window = _newest(
 ).subquery()
 _ended = _hourly(_ended_window, _ended_window.c.workflow_id, _ended_window.c.status)
 # Where the window is full, its last one.
-_created_from = _newest("polos_ix_created", table.c.created_at).offset(_most - 1).limit(1)
-_ended_from = _newest("polos_ix_finished", table.c.finished_at).offset(_most - 1).limit(1)
+_created_from = _newest("polos_ix_created", table.c.created_at).offset(bindparam("last")).limit(1)
+_ended_from = _newest("polos_ix_finished", table.c.finished_at).offset(bindparam("last")).limit(1)
 
 _took_window = _newest(
     "polos_ix_finished",

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from polos.definition.registry import Registry
 from polos.definition.workflow import Workflow
 from polos.errors import ConfigurationError
 from polos.worker.client import PolosClient
+from polos.worker.server_check import compare_with_server
 from polos.worker.thread_worker import ThreadWorker
 
 log = logging.getLogger("polos.worker")
@@ -28,8 +29,11 @@ _STOP_SECONDS = 10.0
 class Worker:
     """A real Celery worker in this process, with the threads pool.
 
-    Its broker and store are the client's: from the environment, or the nearest ``.polos/``. For
-    more than one process run ``celery -A polos.celery_app worker`` instead.
+    Its broker and store are the client's: from the environment, or the nearest ``.polos/``. So are
+    they where the client speaks to a server (``api_url``): a worker does not run its workflows by
+    way of it, and needs the database and the broker that the server has. Whether it has the same is
+    asked of the server; where not, a warning says so. For more than one process run
+    ``celery -A polos.celery_app worker`` instead.
 
     Args:
         client: whose broker, store and project it serves.
@@ -95,7 +99,8 @@ class Worker:
             with _stopped_by_signals(loop, self._stopping):
                 await asyncio.to_thread(thread.start, _START_SECONDS)
                 log.info("worker ready: %s", ", ".join(flow.id for flow in self._workflows))
-                await self._stopping.wait()
+                async with self._compared_with_server(bound):
+                    await self._stopping.wait()
         finally:
             bound.stopping.raise_()
             await asyncio.to_thread(thread.stop, _STOP_SECONDS)
@@ -105,6 +110,19 @@ class Worker:
     async def shutdown(self) -> None:
         """Take no more work, finish what runs, and let ``run`` return."""
         self._stopping.set()
+
+    @contextlib.asynccontextmanager
+    async def _compared_with_server(self, bound: Bound) -> AsyncIterator[None]:
+        """Ask the server meanwhile whether it sees this worker, where there is one."""
+        remote, ids = self._client.remote, [flow.id for flow in self._workflows]
+        if remote is None:
+            yield
+            return
+        asked = asyncio.ensure_future(compare_with_server(remote, ids, lambda: _place(bound)))
+        try:
+            yield
+        finally:
+            asked.cancel()
 
     def _bind(self) -> Bound:
         known = Registry()
@@ -118,6 +136,10 @@ class Worker:
     def _queues(self, bound: Bound) -> list[str]:
         own = {workflow.queue for workflow in self._workflows if workflow.queue}
         return [bound.app.conf.task_default_queue, *sorted(own)]
+
+
+def _place(bound: Bound) -> str:
+    return f"{bound.store.database.url}, project {bound.settings.project_id!r}"
 
 
 def _set_from_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.stacks import Stack
+from tests.support.polos_server import PolosServer
 from tests.support.processes import Program
 
 pytestmark = pytest.mark.timeout(180)
@@ -15,16 +18,30 @@ pytestmark = pytest.mark.timeout(180)
 PROGRAMS = Path(__file__).with_name("basics")
 
 
-def _run(stack: Stack, program: str) -> Program:
-    log = stack.folder / f"{program}.log"
-    return Program([sys.executable, PROGRAMS / program], log=log, cwd=stack.folder, env=stack.env)
+@contextmanager
+def _api_url(stack: Stack, way: str) -> Iterator[str | None]:
+    """The address of a server, where the programs go by way of one."""
+    if way == "direct":
+        yield None
+        return
+    with PolosServer(stack.database, stack.broker, env=stack.env) as server:
+        yield server.url
 
 
-def test_worker_and_main(stack: Stack) -> None:
-    with _run(stack, "worker.py") as worker:
+def _run(stack: Stack, program: str, api_url: str | None) -> Program:
+    log = stack.folder / f"{program}-{'http' if api_url else 'direct'}.log"
+    env = stack.env | {"POLOS_API_URL": api_url}
+    return Program([sys.executable, PROGRAMS / program], log=log, cwd=stack.folder, env=env)
+
+
+@pytest.mark.parametrize("way", ["direct", "http"])
+def test_worker_and_main(stack: Stack, way: str) -> None:
+    with _api_url(stack, way) as api_url, _run(stack, "worker.py", api_url) as worker:
         stack.workers.append(worker)
         worker.wait_for("worker ready", 60)
-        with _run(stack, "main.py") as main:
+        if api_url is not None:
+            worker.wait_for(f"the server {api_url} sees this worker", 60)
+        with _run(stack, "main.py", api_url) as main:
             stack.workers.append(main)
             assert main.wait(90) == 0, main.tail()
             said = main.text()

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from polos.engine.owner import process
-from tests.acceptance.sites import Site
-from tests.support.processes import Program, until
+from tests.acceptance.sites import POLOS, Said, Site
+from tests.support.processes import until
 from tests.support.servers import HOST, RedisServer, free_port
 
 pytestmark = pytest.mark.timeout(300)
@@ -32,6 +32,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_it_is_started_once_and_found_from_a_folder_below(site: Site) -> None:
+    site("server", "status", code=1)
+    assert list(site.folder.iterdir()) == [], "to ask makes no folder"
     below = site.folder / "a" / "b"
     below.mkdir(parents=True)
     said, log = site.start("--", "--log_file_max_size=300"), site.folder / ".polos/server.log"
@@ -46,8 +48,8 @@ def test_it_is_started_once_and_found_from_a_folder_below(site: Site) -> None:
     assert (site.folder / ".polos/server.log.1").exists(), "the log is not bounded"
     assert "has ended" in site("server", "stop", cwd=below).out
     assert not site.lives
-    assert "no server runs" in site("server", "stop").out
     assert site("server", "status", "--json", code=1).data["running"] is False
+    _assert_left_alone(site)
 
 
 def _assert_free_of_the_terminal(pid: int) -> None:
@@ -58,23 +60,14 @@ def _assert_free_of_the_terminal(pid: int) -> None:
     )
 
 
-def test_what_is_asked_makes_no_folder(site: Site) -> None:
-    site("server", "status", code=1)
-    site("server", "stop")
-    assert list(site.folder.iterdir()) == []
-
-
-def test_a_process_that_got_the_number_of_an_old_server_is_left_alone(site: Site) -> None:
-    site.start()
-    site("server", "stop")
+def _assert_left_alone(site: Site) -> None:
+    """A process that got the number of a server which has ended."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         another = process(other.pid)
         old = replace(another, started=another.started - 1)
         state = {"url": site.url, "started_at": "2026-01-01T00:00:00+00:00", "app": "x"}
         (site.folder / ".polos/server.json").write_text(json.dumps({"owner": str(old), **state}))
         assert "no server runs" in site("server", "stop").out
-        site.start()
-        site("server", "stop")
         assert other.poll() is None
         other.kill()
 
@@ -100,8 +93,8 @@ def test_a_failure_shows_what_the_server_said(site: Site) -> None:
 
 
 def test_what_is_refused_before_anything_starts(site: Site) -> None:
-    assert "without authentication" in site.start("--host", "0.0.0.0", code=2).err
-    assert "without authentication" in site.start("--", "--address=", code=2).err
+    for open_to_all in (("--host", "0.0.0.0"), ("--", "--address=")):
+        assert "FLOWER_BASIC_AUTH" in site.start(*open_to_all, code=2).err
     assert "user:password" in site.start("--basic-auth", "ada", code=2).err
     assert "'--nope=1' is no option of Flower" in site.start("--", "--nope=1", code=2).err
     elsewhere = site.start("--host", "192.0.2.1", "--basic-auth", "ada:secret", code=2)
@@ -111,24 +104,20 @@ def test_what_is_refused_before_anything_starts(site: Site) -> None:
     assert 'pip install "polos[server]"' in refused.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_in_the_foreground_a_signal_ends_it(site: Site, number: signal.Signals) -> None:
-    # Nothing listens there: threads that ask the broker must not hold up the end.
-    away = {"POLOS_BROKER_URL": f"amqp://{HOST}:{free_port()}//"}
+def test_in_the_foreground_ctrl_c_ends_it(site: Site) -> None:
     args = ("server", "start", "--foreground", "--port", str(site.port))
-    with site.program(*args, env=away) as server:
+    with site.program(*args) as server:
         server.wait_for(site.answers, 90)
-        assert site("server", "status", "--json", code=0).data["pid"] == server.pid
+        assert site("server", "status", "--json").data["pid"] == server.pid
         assert f"Visit me at {site.url}" in server.text()
-        assert server.stop(30, number) == 0
-    assert site("server", "status", "--json", code=1).data["running"] is False
+        assert server.stop(30, signal.SIGINT) == 0
+    assert not site.lives
 
 
 def test_on_servers_that_a_project_has(
-    site: Site, redis_server: RedisServer, postgres_url: str, program: Callable[..., Program]
+    site: Site, redis_server: RedisServer, postgres_url: str
 ) -> None:
     site.env |= {"PROJ_BROKER": redis_server.url, "PROJ_DATABASE": postgres_url}
-    site.env |= {"PROJ_MIGRATE": "0"}
     (site.folder / "shop.py").write_text(_PROJECT)
     refused = site.start(code=5, command=[sys.executable, "-m", "polos.cli", "-A", "shop"])
     assert "polos migrate" in refused.err
@@ -144,6 +133,37 @@ def test_on_servers_that_a_project_has(
     site("server", "stop")
 
 
+def test_a_worker_and_a_server_tell_how_they_are(
+    site: Site, redis_server: RedisServer, postgres_url: str
+) -> None:
+    site.env |= {"PROJ_BROKER": redis_server.url, "PROJ_DATABASE": postgres_url}
+    (site.folder / "shop.py").write_text(_PROJECT)
+    celery, name = [sys.executable, "-m", "celery", "-A", "shop"], "shop@here"
+
+    def worker_health(code: int | None = None) -> Said:
+        return site("polos", "health", "--worker", name, command=celery, code=code)
+
+    assert "polos migrate" in worker_health(1).out
+    site("-A", "shop", "migrate")
+    assert f"no worker {name} has reported" in worker_health(1).out
+    options = ("--pool", "solo", "--hostname", name, "--without-mingle")
+    with site.program("worker", *options, command=celery) as worker:
+        until(lambda: worker_health().code == 0, 90)
+        assert "the broker answers" in worker_health(0).out
+        site.start(command=[*POLOS, "-A", "shop"])
+        assert "is ready" in site("health", "--server", site.url).out
+        redis_server.stop()
+        assert "broker" in worker_health(1).out
+        out = site("health", "--server", site.url, "--json", code=1).data
+        assert (out["healthy"], "broker: failed" in out["text"]) == (False, True), out
+        assert "broker: failed" in site("server", "status", code=1).out
+        redis_server.start()
+        worker.kill()
+        worker.wait()
+    until(lambda: "has not reported for" in worker_health(None).out, 60)
+    assert worker_health().code == 1
+
+
 _PROJECT = """\
 import os
 
@@ -157,9 +177,11 @@ polos = Polos(app)
 """
 
 
-def test_a_database_that_is_away_is_waited_for(site: Site) -> None:
+def test_servers_that_are_away_are_waited_for_but_not_at_the_end(site: Site) -> None:
     away = f"postgresql+psycopg://postgres@{HOST}:{free_port()}/x"
-    said = site.start(env={"POLOS_DATABASE_URL": away})
+    # Threads of Flower are waiting for this one.
+    broker = f"amqp://{HOST}:{free_port()}//"
+    said = site.start(env={"POLOS_DATABASE_URL": away, "POLOS_BROKER_URL": broker})
     assert "the server waits for it" in said.err
-    until(site.answers)
-    site("server", "stop")
+    assert "store: failed" in site("server", "status", code=1).out
+    assert "has ended" in site("server", "stop").out

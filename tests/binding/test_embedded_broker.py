@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from kombu.utils.json import dumps
 
-from polos.binding.app_factory import make_app
+from polos.binding.app_factory import make_app, make_memory_app
 from polos.binding.dispatcher import CeleryDispatcher
 from polos.model.records import ExecutionId, Hint
 from polos.model.settings import Settings
@@ -44,6 +45,14 @@ with app.connection_for_read() as connection:
             seen.add(message.headers["id"])
 print(len(seen))
 """
+
+
+def test_a_worker_can_tell_of_its_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flower asks workers for their statistics, which have the broker's options in them."""
+    monkeypatch.setenv("POLOS_HOME", str(tmp_path))
+    for app in (make_app(Settings()), make_memory_app("queue")):
+        with app.connection_for_read() as connection:
+            assert "polos_stop" in dumps(connection.info())
 
 
 @pytest.mark.timeout(90)

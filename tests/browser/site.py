@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polos import PolosClient
+from celery import Celery
+
+from polos import Polos
+from polos.client.direct import DirectClient
 from polos.codec import encode_payload
 from polos.model.listing import ExecutionQuery
 from polos.model.ports import StartRequest
 from polos.model.records import Execution
-from polos.model.settings import Settings
 from tests.browser import flows
 from tests.support.processes import Program, until
 from tests.support.servers import HOST, PostgresServer, RedisServer, free_port
@@ -63,7 +65,7 @@ class Site:
     folder: Path
     broker: str
     database: str
-    client: PolosClient
+    client: DirectClient
     programs: list[Program] = field(default_factory=list)
     _opened: ExitStack = field(default_factory=ExitStack)
 
@@ -128,7 +130,7 @@ class Site:
 
     def ids(self, **query: Any) -> list[str]:
         """The ids of executions, newest first: ``ids(tag="eu")``."""
-        found = self.client.bound.client.list_executions(ExecutionQuery(limit=1000, **query))
+        found = self.client.list_executions(ExecutionQuery(limit=1000, **query))
         return [item.id for item in found.items]
 
     def close(self) -> None:
@@ -153,11 +155,13 @@ def opened(folder: Path, redis: RedisServer, databases: PostgresServer) -> Itera
     """A site whose servers are there, and nothing else yet."""
     redis.start().flush()
     with databases.start().fresh_database() as url:
-        given = {"broker_url": redis.url, "database_url": url, "auto_migrate": True}
-        client = PolosClient(settings=Settings.load(**given))
-        site = Site(folder, redis.url, url, client)
+        app = Celery("tester", broker=redis.url, set_as_current=False)
+        app.conf.polos_database_url = url
+        app.conf.polos_auto_migrate = True
+        polos = Polos(app)
+        site = Site(folder, redis.url, url, polos.bound.client)
         try:
             yield site
         finally:
             site.close()
-            client.close()
+            polos.close()

@@ -19,7 +19,7 @@ def commands(readme: Path, changes: Mapping[str, str] | None = None) -> dict[str
     """
     found = {}
     for text in blocks(readme, "console"):
-        for line in text.splitlines():
+        for line in map(str.strip, text.splitlines()):
             if line.startswith("$ "):
                 command = line[2:].partition("  #")[0].strip()
                 found[command] = _runnable(command, changes or {})

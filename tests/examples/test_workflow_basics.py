@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import sys
+import sysconfig
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.examples.commands import commands
 from tests.support.processes import ROOT, Program, until
+from tests.support.servers import free_port
 
 EXAMPLE = ROOT / "examples" / "workflow_basics"
 SHOWN = [
@@ -43,7 +48,67 @@ def example(program: Start, tmp_path: Path) -> Start:
     return lambda *args: program(sys.executable, *args, cwd=EXAMPLE, env=env, name=args[0])
 
 
-def test_worker_and_main_in_two_terminals(example: Start) -> None:
+def test_the_steps_of_the_readme(program: Start, tmp_path: Path) -> None:
+    """Word for word, but for the port, and for pip's own options: nothing is downloaded."""
+    folder = tmp_path / "example"
+    shutil.copytree(
+        EXAMPLE, folder, ignore=shutil.ignore_patterns(".polos", ".venv", "__pycache__")
+    )
+    python, port = _python_beside(tmp_path / "venv"), free_port()
+
+    def terminal(command: str, *more: str) -> Program:
+        [args] = [args for text, args in steps.items() if text == command]
+        return program(*args, *more, cwd=folder, env=env, name=command.split()[-1])
+
+    def run(command: str, *more: str) -> str:
+        ran = terminal(command, *more)
+        assert ran.wait(150) == 0, ran.tail()
+        return ran.text()
+
+    steps = commands(EXAMPLE / "README.md")
+    steps["pip install -e ."][0] = str(python.with_name("pip"))
+    steps["cp .env.example .env"][0] = "cp"
+    for name in ("python worker.py", "python main.py"):
+        steps[name][0] = str(python)
+    env = {"HOME": str(tmp_path)}
+    assert list(steps)[:5] == STEPS
+    try:
+        run("polos server start", "--port", str(port))
+        run("pip install -e .", "--no-build-isolation", "--no-index")
+        run("cp .env.example .env")
+        settings = (folder / ".env").read_text().replace("8080", str(port))
+        # Not the project of the server: one server has them all.
+        (folder / ".env").write_text(settings.replace("=default", "=basics"))
+        worker = terminal("python worker.py")
+        worker.wait_for("worker ready", deadline=60)
+        _assert_all_shown(run("python main.py"))
+        assert f"http://127.0.0.1:{port}" in run("polos server status")
+        assert worker.stop(60, signal.SIGINT) == 0
+    finally:
+        run("polos server stop")
+
+
+STEPS = [
+    "polos server start",
+    "pip install -e .",
+    "cp .env.example .env",
+    "python worker.py",
+    "python main.py",
+]
+
+
+def _python_beside(folder: Path) -> Path:
+    """The Python of a new environment, in which all is installed that is in this one."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    [packages] = folder.glob("lib/python*/site-packages")
+    (packages / "these.pth").write_text(sysconfig.get_path("purelib"))
+    pip = folder / "bin" / "pip"
+    pip.write_text(f"#!{folder}/bin/python\nfrom pip._internal.cli.main import main\nmain()\n")
+    pip.chmod(0o755)
+    return folder / "bin" / "python"
+
+
+def test_worker_and_main_without_a_server(example: Start) -> None:
     worker = example("worker.py")
     worker.wait_for("worker ready", deadline=60)
     main = example("main.py")

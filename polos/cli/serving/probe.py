@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 
 _SECONDS = 1.5
+# The server itself asks its database and its broker for so long.
+_READY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def health(url: str, seconds: float = _SECONDS) -> Answer:
     return _ask(f"{url.rstrip('/')}/api/polos/health", seconds)
 
 
-def readiness(url: str, seconds: float = _SECONDS) -> Answer:
+def readiness(url: str, seconds: float = _READY_SECONDS) -> Answer:
     """Whether it can work: the database, its schema, the broker."""
     return _ask(f"{url.rstrip('/')}/api/polos/ready", seconds)
 

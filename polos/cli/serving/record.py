@@ -17,6 +17,7 @@ from polos.model.workers import Owner
 _FILE = "server.json"
 _LOG = "server.log"
 _LOCK = "server.lock"
+HOW_TO_STOP = "'polos server stop' ends it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,13 @@ def running(home: Path) -> Record | None:
     """The server that runs from a folder."""
     record = read(home)
     return record if record is not None and record.lives else None
+
+
+def refuse_second(home: Path) -> None:
+    """Raise Stopped where a server runs already."""
+    found = running(home)
+    if found is not None:
+        raise Stopped(f"a server runs already at {found.url} (pid {found.pid}); {HOW_TO_STOP}")
 
 
 def write(home: Path, record: Record) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from polos.cli.choice import wants_json
-from polos.cli.exits import Code, Stopped
+from polos.cli.exits import Code
 from polos.cli.lazy import Lazy, LazyGroup
 from polos.cli.options import json_option
 from polos.cli.output import print_json, say
@@ -23,7 +23,6 @@ from polos.model.settings import find_home, has_home
 from polos.model.words import at, moment
 
 _HERE = "polos.cli.verbs.server"
-_HOW_TO_STOP = "'polos server stop' ends it"
 _NONE = "no server runs from here; 'polos server start' starts one"
 
 
@@ -70,13 +69,11 @@ def start(context: click.Context, /, foreground: bool, **wished: Any) -> None:
 
     It works on the broker and the database of the environment or of -A, or on the embedded ones in
     the nearest .polos/, which also keeps server.json and server.log. Returns when the server
-    answers. Without authentication it listens on 127.0.0.1 and other addresses of this host only.
+    answers. Without authentication it listens at addresses that only this machine reaches.
     """
     plan = plan_of(context, Wish(**wished))
     with record.starting(plan.home):
-        found = record.running(plan.home)
-        if found is not None:
-            raise Stopped(f"a server runs already at {found.url} (pid {found.pid}); {_HOW_TO_STOP}")
+        record.refuse_second(plan.home)
         check_free(plan.address)
         check_store(context)
         made = Record("", plan.address.url, datetime.now(UTC).isoformat(), plan.app)
@@ -87,7 +84,7 @@ def start(context: click.Context, /, foreground: bool, **wished: Any) -> None:
         print_json(_data(started))
     say(context, f"the server runs at {started.url} (pid {started.pid})")
     say(context, f"its log is {started.log}")
-    say(context, _HOW_TO_STOP)
+    say(context, record.HOW_TO_STOP)
 
 
 def _become(plan: Plan, made: Record) -> None:

@@ -13,8 +13,9 @@ from polos.client.remote.address import Address
 from polos.client.remote.background import background
 from polos.client.remote.line import Answer, Line, Request
 from polos.client.remote.waiting import Waiting
+from polos.definition.names import check_workflow_id
 from polos.definition.registry import registry
-from polos.errors import ConfigurationError, ExecutionExists
+from polos.errors import ConfigurationError, ExecutionExists, WorkflowNotFound
 from polos.model.listing import ExecutionPage, ExecutionQuery
 from polos.model.ports import StartRequest
 from polos.model.records import Execution, Progress
@@ -78,7 +79,7 @@ class RemoteClient:
         """
         body = wire.start_json(self._named(request))
         path = ("workflows", request.workflow_id, "executions")
-        answer = self._ask(Request("POST", path, body))
+        answer = self._started([request], Request("POST", path, body))
         if answer.status == 200 and not answer.repeated and _wants_new(request):
             raise ExecutionExists(request.execution_id or "")
         return wire.execution_in(answer.data)
@@ -88,8 +89,8 @@ class RemoteClient:
         if not requests:
             return []
         body = {"items": [wire.start_json(self._named(request)) for request in requests]}
-        answer = self._ask(Request("POST", ("executions",), body, answer=_LONG))
-        return wire.executions_in(answer.data)
+        asked = Request("POST", ("executions",), body, answer=_LONG)
+        return wire.executions_in(self._started(requests, asked).data)
 
     def get(self, execution_id: str) -> Execution:
         """The stored execution; raises ExecutionNotFound."""
@@ -158,9 +159,8 @@ class RemoteClient:
         """The workflows of which the server sees a worker; asked for a short time only."""
         asked = Request("GET", ("workflows",), patience=0.0, answer=_SHORT)
         listed = wire.member(self._ask(asked).data, "items", list)
-        return frozenset(
-            wire.member(it, "id", str) for it in listed if wire.member(it, "has_worker", bool)
-        )
+        at_work = [it for it in listed if wire.member(it, "has_worker", bool)]
+        return frozenset(wire.member(it, "id", str) for it in at_work)
 
     def close(self) -> None:
         """Close the connections, unless other clients use them; it can be used again."""
@@ -184,6 +184,18 @@ class RemoteClient:
             declared=registry.get(request.workflow_id) is not None,
         )
 
+    def _started(self, requests: Sequence[StartRequest], asked: Request) -> Answer:
+        """The answer to a start, or the error that names what is known here as well."""
+        ids = [it.workflow_id for it in requests]
+        try:
+            if all(map(_may_be, ids)):
+                return self._ask(asked)
+            listed = wire.member(self._ask(Request("GET", ("workflows",))).data, "items", list)
+        except WorkflowNotFound as error:
+            raise WorkflowNotFound(error.workflow_id, {*error.known, *_here()}) from None
+        known = {wire.member(it, "id", str) for it in listed} | _here()
+        raise WorkflowNotFound(next(id_ for id_ in ids if id_ not in known), known)
+
     def _ask(self, request: Request) -> Answer:
         """The answer of the server, for a caller who blocks."""
         self._waits()
@@ -203,6 +215,19 @@ class RemoteClient:
             if found is made:
                 background.open(self._address)
         return found
+
+
+def _may_be(workflow_id: str) -> bool:
+    """Whether a workflow can have that id; no address has room for others."""
+    try:
+        check_workflow_id(workflow_id)
+    except ValueError:
+        return False
+    return True
+
+
+def _here() -> set[str]:
+    return {workflow.id for workflow in registry.all()}
 
 
 def _wants_new(request: StartRequest) -> bool:

@@ -215,7 +215,7 @@
     }
   }
 
-  const state = make("span", { className: "polos-live-state text-secondary", role: "status" });
+  const state = make("span", { className: "polos-live-state", role: "status" });
   const pauseButton = () => document.querySelector("[data-polos-pause]");
 
   function showState() {
@@ -230,7 +230,7 @@
       text = "Ended";
     }
     if (state.textContent !== text) state.textContent = text;
-    state.classList.toggle("text-danger", failing.length > 0);
+    state.classList.toggle("polos-bad", failing.length > 0);
     const button = pauseButton();
     if (button) {
       button.hidden = !open.length;

@@ -261,6 +261,20 @@ def test_times_keep_their_microseconds(moment):
     assert datetime.fromisoformat(text) == as_datetime(moment)
 
 
+def test_moments_that_not_every_reader_knows_become_others_that_mean_the_same():
+    for moment, year in ((-(10**16), 1970), (10**18, 9000)):
+        [(_, text), _] = wire.query_items(ExecutionQuery(created_after=moment))
+        assert datetime.fromisoformat(text).year == year
+
+
+@given(TEXT)
+def test_a_project_of_any_name_fits_into_a_header(name):
+    text = wire.project_text(name)
+    assert text.isascii()
+    assert text.isprintable()
+    assert wire.project_of(text) == name
+
+
 def _execution():
     failure = Failure("no", "ValueError", "step", 2)
     made = Execution("e1", "greet", "shop", Status.FAILED, b'{"a":1}', 5, failure=failure)

@@ -1,0 +1,1 @@
+"""``polos dev``: a server and a worker for whoever is writing workflows."""
