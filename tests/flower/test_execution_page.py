@@ -137,7 +137,10 @@ def test_what_runs_now_is_drawn_and_named(full: Site) -> None:
     assert "/worker/worker%40alpha" in page
     assert re.search(r'<li class="running"><b>at work</b><svg[^>]*><rect class="w"', page)
     Written(full.store, "noted", 9 * SECOND, lease_steps='["first", "second"]').put(Status.RUNNING)
-    assert "At work on worker@alpha in first, second." in body(full.page("noted"))
+    noted = body(full.page("noted"))
+    assert "At work on worker@alpha in first, second." in noted
+    for name in ("first", "second"):
+        assert re.search(rf'scope="row">{name}</th>.*running</span>.*until now', noted)
 
 
 def test_children_are_linked_both_ways(full: Site) -> None:

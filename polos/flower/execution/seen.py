@@ -12,7 +12,7 @@ from polos.flower.execution.steps import Step, step_of
 from polos.flower.execution.values import Error, Value, error_of, value_of
 from polos.model.inert import one_line
 from polos.model.records import as_datetime
-from polos.model.states import ENDED
+from polos.model.states import ENDED, Status
 from polos.model.steps import Asked, Family, Head, StepPage
 from polos.model.words import at, lasting
 from polos.server.served import Served
@@ -52,6 +52,14 @@ class Seen:
     def reason(self) -> str:
         """Why it stands as it does, where that can be said in a sentence."""
         return "" if self.page is None else _reason(self.head, self.page, self.steps)
+
+    @property
+    def at_work(self) -> tuple[str, ...]:
+        """The steps that are at work now, on the page that has the last of them."""
+        running = self.head.execution.status is Status.RUNNING
+        if self.page is None or not running or not self.page.is_last:
+            return ()
+        return tuple(map(one_line, self.page.running))
 
     @property
     def shown_whole(self) -> frozenset[str]:
