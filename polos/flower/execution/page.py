@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from tornado.web import HTTPError, authenticated
@@ -48,7 +49,8 @@ class ExecutionPage(PageHandler):
             inert=inert,
             one_line=one_line,
             size_text=size_text,
-            knows_task=self._knows_task(execution_id),
+            knows_task=self._task(execution_id) is not None,
+            worker=found.head.worker or self._worker(execution_id),
             may_change=self.caller.may_change,
         )
 
@@ -66,10 +68,15 @@ class ExecutionPage(PageHandler):
             project_id=self.project_id,
         )
 
-    def _knows_task(self, execution_id: str) -> bool:
-        """Whether Flower has heard of its Celery task, which it forgets when it is restarted."""
+    def _task(self, execution_id: str) -> Any:
+        """Its Celery task, if Flower has heard of it; Flower forgets all when it is restarted."""
         events = getattr(self.application, "events", None)
-        return events is not None and execution_id in events.state.tasks
+        return None if events is None else events.state.tasks.get(execution_id)
+
+    def _worker(self, execution_id: str) -> str:
+        """The worker that had it last, as far as Flower knows."""
+        worker = getattr(self._task(execution_id), "worker", None)
+        return str(getattr(worker, "hostname", None) or "")
 
 
 class Addresses:
