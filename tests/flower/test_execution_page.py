@@ -534,6 +534,7 @@ def test_flower_knows_the_task_or_not(site: Site) -> None:
     state.event(event | {"name": "polos.order_processor"})
     assert "/task/a-task" in read(site.page("a-task")).links
     assert "/workflows/execution/a-task" in Read(site.get("/task/a-task").text).links
+    state.event(event | {"name": "polos.order_processor", "type": "task-received"})
     assert "/worker/w%40h" in read(site.page("a-task")).links
     state.event(event | {"name": "shop.other", "uuid": "plain"})
     state.event(event | {"name": "polos.internal/step_done", "uuid": "inner"})
