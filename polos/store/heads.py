@@ -52,7 +52,7 @@ _SHOWN = (
     table.c.finished_at,
 )
 _relative = select(*_SHOWN).where(*_is_it)
-_relatives = select(*_SHOWN).where(
+_relatives = select(*_SHOWN, *beginnings(table.c.payload)).where(
     table.c.id.in_(bindparam("ids", expanding=True)), table.c.project_id == bindparam("project")
 )
 _by_status = (
@@ -108,12 +108,14 @@ def ancestors(database: Database, project_id: str, parent_id: str | None) -> tup
     return tuple(found)
 
 
-def relatives(database: Database, project_id: str, ids: Sequence[str]) -> dict[str, Child]:
-    """Executions by their ids."""
+def relatives(
+    database: Database, project_id: str, ids: Sequence[str]
+) -> dict[str, tuple[Child, Cut | None]]:
+    """Executions with their payloads by their ids."""
     if not ids:
         return {}
     rows = database.run(_relatives, {"ids": list(ids), "project": project_id})
-    return {row.id: _child(row) for row in rows}
+    return {row.id: (_child(row), cut_of(row, "payload")) for row in rows}
 
 
 def children_by_status(database: Database, project_id: str, parent_id: str) -> dict[str, int]:

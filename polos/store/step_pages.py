@@ -74,6 +74,7 @@ _waiting = (
     )
     .where(_is_open)
     .order_by(
+        case((waits.c.step_key == bindparam("first"), 0), else_=1),
         case((waits.c.due_at.is_(None), 1), else_=0),
         waits.c.due_at,
         waits.c.started_at,
@@ -94,18 +95,20 @@ def page(
         ends: when it ended, or the present.
     """
     place, found = _begin(database, execution_id, asked)
-    places = _page_of(database, execution_id, asked, place)
+    which = asked if found else Asked(last=True, limit=asked.limit)
+    places = _page_of(database, execution_id, which, place)
     waiting = int(database.run(_count_waits, {"the_id": execution_id})[0][0])
+    waits_ = _outstanding(database, execution_id, asked.key) if waiting else ()
     density, before = _density(database, execution_id, places[0] if places else place, begins, ends)
     return StepPage(
         rows=_stored(database, execution_id, places),
-        waits=_outstanding(database, execution_id) if waiting else (),
+        waits=waits_,
         before=before,
         total=sum(part.steps for part in density),
         failed=sum(part.failed for part in density),
         waiting=waiting,
         density=density,
-        found=found,
+        found=found or any(row.key == asked.key for row in waits_),
     )
 
 
@@ -242,8 +245,8 @@ def _done(row: Any, place: StepPlace) -> StepRow:
     )
 
 
-def _outstanding(database: Database, execution_id: str) -> tuple[StepRow, ...]:
-    rows = database.run(_waiting, {"the_id": execution_id})
+def _outstanding(database: Database, execution_id: str, first: str | None) -> tuple[StepRow, ...]:
+    rows = database.run(_waiting, {"the_id": execution_id, "first": first or ""})
     return tuple(
         StepRow(
             key=row.step_key,

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from tornado.options import options
 
 from polos.flower.assets import FOLDER
 from polos.model.records import Kind
@@ -154,6 +155,17 @@ def test_children_are_linked_both_ways(full: Site) -> None:
     kid = read(full.page("44444441-kid"))
     assert "/workflows/execution/44444444-parent" in kid.links
     assert "nightly" in kid.text
+
+
+def test_the_input_of_a_child_is_its_payload(full: Site) -> None:
+    step = Read(full.page("44444444-parent", step="order_1", part="step").text)
+    assert "Input" in step.text
+    assert '"order": 1' in step.text
+    large = Written(full.store, "large-kid", 5 * SECOND)
+    large.put(Status.QUEUED, payload={"text": "x" * 5000})
+    it = Written(full.store, "of-large", 5 * SECOND)
+    it.wait("kid", 0, None, kind=Kind.CHILD, target_id="large-kid").put(Status.WAITING)
+    assert "/workflows/execution/large-kid/value?what=payload" in read(full.page("of-large")).links
 
 
 def test_what_a_fork_took_over_is_not_of_its_time(site: Site) -> None:
@@ -553,6 +565,26 @@ def test_a_database_that_is_away_is_said_to_be(tmp_path: Path) -> None:
         answer = site.page("one")
         assert answer.status_code == 503
         assert "can't be reached" in unescape(answer.text)
+
+
+def test_below_a_prefix_every_link_leads_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options.mockable(), "url_prefix", "/below")
+    with opened(f"sqlite:///{tmp_path / 'polos.db'}") as site:
+        it = Written(site.store, "one", 60 * SECOND, session_id="s", forked_from="other")
+        it.step("large", 0, SECOND, "x" * 9000).put(Status.COMPLETED)
+        page = site.get("/below/workflows/execution/one", params={"step": "large"})
+        links = read(page).links
+        assert any("/value?" in link for link in links)
+        for link in links:
+            assert link.startswith(("/below/", "?", "#")), link
+            answer = httpx.get(urljoin(str(page.url), link), timeout=60)
+            assert answer.status_code == (404 if link.endswith("/other") else 200), link
+        assert all(
+            "/below/polos/static/" in it
+            for it in re.findall(r'"([^"]*/static/polos[^"]*)"', page.text)
+        )
 
 
 def test_ids_may_need_quoting(site: Site) -> None:

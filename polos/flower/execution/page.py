@@ -11,6 +11,7 @@ from tornado.web import HTTPError, authenticated
 
 from polos.flower.execution.looks import Look, is_storable
 from polos.flower.execution.seen import Seen, seen
+from polos.flower.execution.steps import Step
 from polos.flower.execution.values import failure_text_of, size_text, text_of
 from polos.flower.page import PageHandler
 from polos.model.inert import inert, one_line
@@ -112,6 +113,12 @@ class Addresses:
     def value(self, key: str | None, what: str) -> str:
         """The whole of one value."""
         return self._handler.href("polos_value", self._id, what=what, step=key)
+
+    def input(self, step: Step) -> str:
+        """The whole of what a step was given; of a child that is its payload."""
+        if step.child is not None:
+            return self._handler.href("polos_value", step.child.id, what="payload")
+        return self.value(step.key, "input")
 
     def listed(self, by: str, text: str) -> str:
         """The list, narrowed to one session, user, tag or workflow."""

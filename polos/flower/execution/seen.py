@@ -117,9 +117,11 @@ def _page(store: SqlStore, head: Head, asked: Asked) -> StepPage:
     page = store.steps(head, asked)
     if len(page.rows) == min(page.total, asked.limit):
         return page
-    # What was asked for isn't there (any more), or all of them have room on the page.
-    whole = store.steps(head, Asked(last=True, limit=asked.limit))
-    return replace(whole, found=page.found and bool(page.rows))
+    # It begins so near to the end that there is room for more, or for all.
+    whole = store.steps(
+        head, replace(asked, last=True, key=None, since=None, failed=False, after=None)
+    )
+    return replace(whole, found=page.found)
 
 
 def _one_step(served: Served, store: SqlStore, found: Seen) -> Seen | None:

@@ -116,7 +116,7 @@ def step_of(served: Served, row: StepRow, begins: Micros) -> Step:
         is_copied=copied,
         plain=plain,
         tried=_tried(served, row, plain),
-        input=value_of(served, row.input),
+        input=value_of(served, row.input or row.payload),
         # A wait comes to nothing.
         value=None if row.kind == Kind.TIMER.value else value_of(served, row.value),
         error=error_of(served, row.failure),
