@@ -161,7 +161,6 @@ class ValuePage(PageHandler):
             raise HTTPError(404, "No such execution or step")
         text = await self._text(execution_id, step, name)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Content-Disposition", "inline")
         self.finish(text.encode("utf-8", "backslashreplace"))
 
