@@ -23,6 +23,7 @@ from polos.store.unindexed import of_project
 _LARGE = ("payload", "result", "failure", "initial_state")
 _LIGHT = tuple(name for name in SAME_NAME if name not in _LARGE)
 _MOST_ANCESTORS = 16
+_MOST_RUNNING = 20
 # What may be asked for as a whole.
 OF_EXECUTION = ("payload", "result", "failure", "initial_state")
 OF_STEP = ("input", "value", "failure")
@@ -93,7 +94,8 @@ def _keys(marked: str | None) -> tuple[str, ...]:
         found = json.loads(marked) if marked else []
     except ValueError:
         return ()
-    return tuple(key for key in found if isinstance(key, str)) if isinstance(found, list) else ()
+    keys = found if isinstance(found, list) else []
+    return tuple(key for key in keys if isinstance(key, str))[:_MOST_RUNNING]
 
 
 def ancestors(database: Database, project_id: str, parent_id: str | None) -> tuple[Child, ...]:

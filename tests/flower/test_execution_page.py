@@ -188,6 +188,23 @@ def test_an_execution_that_was_tried_again_says_so(site: Site) -> None:
     assert "Taken by a worker 3 times" in text
 
 
+def test_what_is_cancelled_or_late_says_so(site: Site) -> None:
+    now = Written(site.store, "unused").now
+    for id_, columns, status, said in (
+        ("told", {"cancel_requested_at": now}, Status.RUNNING, "It is to be cancelled since"),
+        (
+            "late",
+            {"cancel_requested_at": now, "deadline_at": now - 1},
+            Status.RUNNING,
+            "Its time was over at",
+        ),
+        ("over", {"cancel_requested_at": now}, Status.CANCELLED, "Cancelled by a request of"),
+        ("unbegun", {"started_at": None}, Status.CANCELLED, "It was not begun in time."),
+    ):
+        Written(site.store, id_, 5 * SECOND, **columns).put(status)
+        assert said in read(site.page(id_, part="")).text
+
+
 def test_a_queued_one_and_one_without_steps(site: Site) -> None:
     Written(site.store, "queued", 5 * SECOND).put(Status.QUEUED)
     text = read(site.page("queued")).text

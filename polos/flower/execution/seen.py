@@ -54,6 +54,17 @@ class Seen:
         return "" if self.page is None else _reason(self.head, self.page, self.steps)
 
     @property
+    def is_to_end(self) -> str:
+        """That it is told to end, and why."""
+        execution = self.head.execution
+        asked, deadline = execution.cancel_requested_at, execution.deadline_at
+        if asked is None or self.has_ended:
+            return ""
+        if deadline is not None and asked >= deadline:
+            return f"Its time was over at {at(as_datetime(deadline))}: it cleans up, and ends."
+        return f"It is to be cancelled since {at(as_datetime(asked))}: it cleans up, and ends."
+
+    @property
     def at_work(self) -> tuple[str, ...]:
         """The steps that are at work now, on the page that has the last of them."""
         running = self.head.execution.status is Status.RUNNING
@@ -149,6 +160,10 @@ def _reason(head: Head, page: StepPage, steps: Sequence[Step]) -> str:
         case "queued":
             since = lasting((head.now - execution.created_at) / 1e6)
             return f"No worker has taken it yet, {since} after it was written."
+        case "cancelled" if execution.expired:
+            return "It was not begun in time."
+        case "cancelled" if execution.cancel_requested_at is not None:
+            return f"Cancelled by a request of {at(as_datetime(execution.cancel_requested_at))}."
         case "running" if execution.started_at is not None:
             return _at_work(head, page)
         case "waiting" if not page.waiting and execution.wake_at is not None:
