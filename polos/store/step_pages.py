@@ -247,7 +247,7 @@ def _done(row: Any, place: StepPlace) -> StepRow:
 
 def _outstanding(database: Database, execution_id: str, first: str | None) -> tuple[StepRow, ...]:
     rows = database.run(_waiting, {"the_id": execution_id, "first": first or ""})
-    return tuple(
+    found = [
         StepRow(
             key=row.step_key,
             kind=row.kind,
@@ -261,4 +261,10 @@ def _outstanding(database: Database, execution_id: str, first: str | None) -> tu
             failure=cut_of(row, "failure"),
         )
         for row in rows
-    )
+    ]
+    return tuple(sorted(found, key=_by_time))
+
+
+def _by_time(row: StepRow) -> tuple[bool, int, int, str]:
+    """As the query has them, but for the one that is asked for."""
+    return row.due_at is None, row.due_at or 0, row.started_at or 0, row.key

@@ -192,7 +192,7 @@ def test_what_waits_comes_by_its_time_and_not_without_end(store: SqlStore) -> No
 def test_a_wait_can_be_asked_for(seven: SqlStore) -> None:
     write_waits(seven, "one", *({"step_key": f"w{n:02}", "due_at": n} for n in range(40)))
     page = ask(seven, key="w39", limit=2)
-    assert (page.found, page.waits[0].key, page.waits[1].key) == (True, "w39", "w00")
+    assert (page.found, page.waits[0].key, page.waits[-1].key) == (True, "w00", "w39")
     assert (keys(page), page.is_last) == (["e", "f"], True)
     assert not ask(seven, key="w40").found
 
