@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import backlog, recovery
+from benchmarks import backlog, pages, recovery
 from benchmarks.scenes import (
     branches,
     enqueue,
@@ -29,4 +29,5 @@ OURS = (
     profile.SCENE,
     backlog.SCENE,
     recovery.SCENE,
+    pages.SCENE,
 )

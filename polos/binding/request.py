@@ -30,10 +30,10 @@ class PolosRequest(Request):
         celerys._connection_errors = (*celerys._connection_errors, AttributeError)
         self._mask_arguments()
 
-    def send_event(self, kind: str, **fields: Any) -> None:
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's name
         """Celery's own; what ``polos_redact`` names is masked in it."""
         names = self._redact
-        super().send_event(kind, **(masked_fields(fields, names) if names else fields))
+        super().send_event(type, **(masked_fields(fields, names) if names else fields))
 
     def info(self, safe: bool = False) -> dict[str, Any]:
         """Celery's own, for who asks what a worker has; masked in the same way."""

@@ -50,7 +50,7 @@ class ListPage(PageHandler):
         found = await self.ask(store.find, asked.sought)
         key = (id(self.served), self.project_id, asked.counted)
         counts = await _counts.get(key, partial(self.ask, store.counts, asked.counted))
-        return _Shown(found, counts.value)
+        return _Shown(found, counts)
 
     async def _show(self, asked: Asked, shown: _Shown | None, wrong: str = "") -> None:
         given: dict[str, Any] = {
@@ -67,5 +67,5 @@ class ListPage(PageHandler):
         store = await self.ask(self.served.store, self.project_id)
         key = (id(self.served), self.project_id)
         workflows = await _names.get(key, partial(self.ask, store.workflows))
-        given |= {"workflows": workflows.value, "projects": await self.projects()}
+        given |= {"workflows": workflows, "projects": await self.projects()}
         self.render("polos-list.html", **given, kinds=KINDS, spans=SPANS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tornado.web import authenticated
 
-from polos.flower.kept import Kept, Timed
+from polos.flower.kept import Kept
 from polos.flower.page import PageHandler
 from polos.flower.spark import HEIGHT, WIDTH, bars, in_words
 from polos.model.inert import one_line
@@ -28,7 +28,7 @@ class OverviewPage(PageHandler):
     async def get(self) -> None:
         """Show the figures as they were worked out last."""
         seen = await self._seen()
-        given: dict[str, Any] = {"day": seen and seen.value, "project_id": self.project_id}
+        given: dict[str, Any] = {"day": seen, "project_id": self.project_id}
         given |= {"at": at, "as_datetime": as_datetime, "lasting": lasting, "one_line": one_line}
         given |= {"bars": bars, "in_words": in_words, "width": WIDTH, "height": HEIGHT}
         given |= {"day_long": _DAY}
@@ -37,7 +37,7 @@ class OverviewPage(PageHandler):
         else:
             self.render("polos-overview.html", **given, projects=await self.projects())
 
-    async def _seen(self) -> Timed[Day] | None:
+    async def _seen(self) -> Day | None:
         """The figures; None while they are worked out for the first time."""
         store = await self.ask(self.served.store, self.project_id)
         key = (id(self.served), self.project_id)

@@ -15,6 +15,8 @@ from tornado.web import HTTPError, authenticated
 
 from polos.errors import ConfigurationError, SchemaError, StoreUnavailable
 from polos.flower.kept import Kept
+from polos.flower.offers import Offer, offers
+from polos.model.states import Status
 from polos.server.access import Caller, Refused, caller_of
 from polos.server.served import Served, served_of
 
@@ -103,9 +105,13 @@ class PageHandler(BaseHandler):
         name = url_escape(execution_id, plus=False)
         return f"{path}/execution/{name}{'?' if query else ''}{query}"
 
+    def offered(self, status: Status, **given: Any) -> list[Offer]:
+        """The buttons for an execution, as ``offers`` has it, for who looks."""
+        return offers(status, may_change=self.caller.may_change, **given)
+
     def get_template_namespace(self) -> dict[str, Any]:
         """Tornado's own, and what makes addresses."""
-        own = {"href": self.href, "execution_href": self.execution_href}
+        own = {"href": self.href, "execution_href": self.execution_href, "offered": self.offered}
         namespace: dict[str, Any] = super().get_template_namespace()
         return namespace | own
 
@@ -115,7 +121,7 @@ class PageHandler(BaseHandler):
             return (self.caller.project_id,)
         store = await self.ask(self.served.store, self.project_id)
         found = await _projects.get(id(self.served), partial(self.ask, store.projects))
-        return tuple(sorted({*found.value, self.project_id, self.served.settings.project_id}))
+        return tuple(sorted({*found, self.project_id, self.served.settings.project_id}))
 
     async def ask(self, work: Callable[..., T], *args: Any) -> T:
         """Run what waits for the database in a thread.

@@ -205,6 +205,43 @@ class ReadyAnswer(BaseModel):
     checks: ChecksAnswer
 
 
+class CurrentAnswer(BaseModel):
+    """A step that an execution is at."""
+
+    key: str
+    status: Literal["executing", "waiting", "retrying"]
+    kind: str | None
+    attempts: int = Field(description="How many have failed.")
+    due_at: datetime | None = Field(description="When its wait ends by itself.")
+
+
+class ProgressAnswer(BaseModel):
+    """How an execution stands: the data of an event."""
+
+    id: str
+    status: Status | None = Field(description="Null where it was deleted.")
+    steps_done: int = Field(0, description="How many of its steps have ended.")
+    attempts: int = Field(0, description="How often a worker took it.")
+    retried: int = Field(0, description="How often the whole of it was tried again.")
+    cancel_requested: bool = False
+    waiting_for: int = Field(0, description="How many things it waits for.")
+    current: list[CurrentAnswer] = Field([], description="The steps that it is at; 40 at most.")
+
+
+class EventAnswer(BaseModel):
+    """One event of a stream."""
+
+    id: str = Field(description="What `Last-Event-ID` is to say.")
+    event: Literal["progress", "end"]
+    data: str = Field(
+        description="How the execution stands, as JSON.",
+        json_schema_extra={
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/ProgressAnswer"},
+        },
+    )
+
+
 class DocumentAnswer(BaseModel):
     """An OpenAPI document."""
 

@@ -100,12 +100,11 @@ PAGE = {
 }
 CANCELLED = {"cancelled": True}
 DELETED = {"deleted": 12}
-EVENTS = (
-    "id: completed-0-1-0-3-0-0-0-0\n"
-    "event: end\n"
-    f'data: {{"id":"{_ID}","status":"completed","steps_done":3,"attempts":1,"retried":0,'
-    '"cancel_requested":false,"waiting_for":0,"current":[]}\n\n'
+_PROGRESS = (
+    f'{{"id":"{_ID}","status":"completed","steps_done":3,"attempts":1,"retried":0,'
+    '"cancel_requested":false,"waiting_for":0,"current":[]}'
 )
+EVENT = {"id": "completed-0-1-0-3-0-0-0-0", "event": "end", "data": _PROGRESS}
 PROBLEM = {
     "type": "about:blank",
     "title": "Not Found",

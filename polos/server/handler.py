@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -27,6 +28,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("polos.server")
 
+_IN_HEADER = re.compile(r"(?:[ -$&-~]|%[0-9A-Fa-f]{2})*")
 # In a body, values are texts inside of JSON, which takes up to twice their size; and all the rest.
 _TIMES, _MORE = 2, 64 * 1024
 
@@ -214,7 +216,10 @@ class ApiHandler(BaseHandler):
         )
 
     def _wants_encoded(self) -> bool:
-        wanted: bool = self.request.headers.get(ENCODING_HEADER) == CODEC
+        asked = self.request.headers.get(ENCODING_HEADER)
+        if asked not in (None, CODEC):
+            raise invalid(f"{ENCODING_HEADER} is {asked!r}; send {CODEC!r}, or leave it out")
+        wanted: bool = asked == CODEC
         if wanted and self.served.settings.redact and not self.caller.sees_masked:
             raise Refused(
                 403,
@@ -225,10 +230,11 @@ class ApiHandler(BaseHandler):
 
     def _project_id(self) -> str:
         """The project that is asked for; a key opens its own only."""
+        sent = self.request.headers.get(PROJECT_HEADER, "")
         try:
-            asked = check_text(
-                PROJECT_HEADER, project_of(self.request.headers.get(PROJECT_HEADER, ""))
-            )
+            if not _IN_HEADER.fullmatch(sent):
+                raise ValueError("send it percent-encoded, as a part of a URL")
+            asked = check_text(PROJECT_HEADER, project_of(sent))
         except ValueError as error:
             raise invalid(f"{PROJECT_HEADER}: {error}") from None
         return self.caller.project_id or asked or self.served.settings.project_id

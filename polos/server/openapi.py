@@ -13,7 +13,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from polos import __version__
 from polos.client.wire import CODEC, ENCODING_HEADER, PROJECT_HEADER, REQUEST_HEADER
 from polos.server import examples
-from polos.server.answers import ProblemAnswer
+from polos.server.answers import ProblemAnswer, ProgressAnswer
 from polos.server.operation import JSON_TYPE, Operation, Shape
 from polos.server.problems import PROBLEM_TYPE, title_of
 
@@ -82,7 +82,7 @@ class _Schemas:
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         sent: set[type[BaseModel]] = set()
-        told: set[type[BaseModel]] = {ProblemAnswer}
+        told: set[type[BaseModel]] = {ProblemAnswer, ProgressAnswer}
         for operation in operations:
             sent |= {it for it in (operation.body, operation.query) if it is not None}
             told |= {it.model for it in operation.answers.values() if it.model is not None}
@@ -159,19 +159,19 @@ _PATH = {
 _LAST_EVENT = "Last-Event-ID"
 _HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     PROJECT_HEADER: (
-        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_.-]+$"},
-        "The project, where the caller may see several; other characters are percent-encoded.",
+        {"type": "string", "maxLength": 255, "pattern": "^([ -$&-~]|%[2-7][0-9A-Fa-f])*$"},
+        "The project, where the caller may see several; percent-encoded as a part of a URL is.",
     ),
     REQUEST_HEADER: (
-        {"type": "string", "enum": ["1"]},
-        "Has to be there, unless the request carries an API key: no other site can send it.",
+        {"type": "string", "example": "1"},
+        "Has to be `1`, unless the request carries an API key: no other site can send it.",
     ),
     ENCODING_HEADER: (
         {"type": "string", "enum": [CODEC]},
         "Has the answer tell of executions as they are stored, too.",
     ),
     _LAST_EVENT: (
-        {"type": "string", "maxLength": 200, "pattern": "^[a-z0-9-]+$"},
+        {"type": "string"},
         "The id of the last event that was heard.",
     ),
 }

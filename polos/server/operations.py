@@ -144,7 +144,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "and a comment every 15 seconds. Who comes again with `Last-Event-ID` hears only of what "
         "is new.",
         answers={
-            200: Shape("The events.", None, e.EVENTS, media_type=EVENT_STREAM),
+            200: Shape("The events.", a.EventAnswer, e.EVENT, media_type=EVENT_STREAM),
             204: Shape("It has ended, and all was told."),
         },
         refusals=(404,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -106,7 +107,11 @@ def test_its_programs_end_with_it_however_it_ends(dev: Program) -> None:
     programs = dev.children()
     assert len(programs) >= 4, "a worker with two processes, and a server"
     dev.stop(60, signal.SIGKILL)
-    until(lambda: not alive(programs), 60)
+    try:
+        until(lambda: not alive(programs), 60)
+    finally:
+        for left in alive(programs):
+            os.kill(left, signal.SIGKILL)
 
 
 def alive(programs: Iterable[psutil.Process]) -> list[int]:

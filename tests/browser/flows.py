@@ -102,6 +102,13 @@ async def stages(ctx: WorkflowContext, payload: dict) -> list[str]:
     return [await ctx.step.run(f"through-{gate}", opened, gate) for gate in payload["gates"]]
 
 
+@workflow(id="busy")
+async def busy(ctx: WorkflowContext) -> None:
+    """Takes many small steps, for minutes."""
+    for number in range(2000):
+        await ctx.step.run(f"part-{number}", asyncio.sleep, 0.1)
+
+
 @workflow(id="patient")
 async def patient(ctx: WorkflowContext) -> None:
     """Waits for longer than any test."""

@@ -13,7 +13,7 @@ from polos.flower.assets import FOLDER
 from polos.flower.page import _POLICY as POLICY
 
 ROOT = "http://polos.test/below"
-_SCRIPTS = ("polos.js", "polos-actions.js")
+_SCRIPTS = ("polos.js", "polos-ask.js", "polos-actions.js")
 _PAGE = """<!doctype html><html lang="en"><head>
 <meta charset="utf-8"><title>Stage</title></head><body>
 <div id="toast-container"></div><main id="main-content">{body}</main>

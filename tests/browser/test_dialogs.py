@@ -68,7 +68,7 @@ def test_cancel_says_what_it_does_and_to_what(page: Page, stage: Stage) -> None:
     asked.get_by_role("button", name="Cancel it").click()
     expect(dialog_of(page)).to_have_count(0)
     expect(page.locator("#toast-container")).to_contain_text(
-        "order_processor a1b2c3d4… is cancelled."
+        "order_processor a1b2c3d4… is being cancelled"
     )
     assert posts(stage) == [(f"executions/{ID}/cancel", {})]
     sent = stage.headers[-1]

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from polos.model.states import Status
 from tests.browser.conftest import Open
 from tests.browser.site import Flower, Site
-from tests.browser.watch import HOSTILE, Watch, is_pwned, overflow, violations
+from tests.browser.watch import HOSTILE, Scales, Watch, is_pwned, overflow, violations
 from tests.support.processes import until
 
 MOST_BYTES = 100_000
@@ -59,6 +59,7 @@ PAGES: dict[str, Callable[[Past], str]] = {
     "execution-hostile": lambda past: f"/workflows/execution/{past.hostile}",
     "execution-long": lambda past: f"/workflows/execution/{past.long}",
     "execution-missing": lambda past: f"/workflows/execution/{uuid4()}",
+    "overview": lambda past: "/workflows/overview",
     "start": lambda past: "/workflows/start",
     "start-form": lambda past: "/workflows/start/order_processor",
 }
@@ -74,13 +75,15 @@ def test_a_page_can_be_seen_and_heard_by_all(
     photograph: Any,
     name: str,
 ) -> None:
-    """Light and dark, wide and narrow: no trouble, nothing hard to read, nothing to the side."""
+    """Light and dark, wide and narrow: no trouble, nothing hard to read, too wide or too heavy."""
     address = f"{flower.url}{PAGES[name](past)}"
     for scheme in ("light", "dark"):
         page = open_page(color_scheme=scheme)
         if name == "execution-missing":
             watches[-1].expect("status 404|Failed to load")
-        page.goto(address)
+        weighed = Scales(page)
+        page.goto(address, wait_until="networkidle")
+        assert weighed.ours() < MOST_BYTES, weighed
         expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
         expect(page.locator("#main-content h1").first).to_be_visible()
         assert violations(page) == []
@@ -89,31 +92,6 @@ def test_a_page_can_be_seen_and_heard_by_all(
         assert overflow(page) <= 0
         assert not is_pwned(page)
     photograph(page, f"{name}-phone")
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_light_and_comes_from_here(
-    flower: Flower, past: Past, page: Page, watch: Watch, name: str
-) -> None:
-    watch.expect("status 404|Failed to load")
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
-    addresses: dict[str, str] = {}
-    sizes: dict[str, int] = {}
-    session.on(
-        "Network.responseReceived",
-        lambda event: addresses.update({event["requestId"]: event["response"]["url"]}),
-    )
-    session.on(
-        "Network.loadingFinished",
-        lambda event: sizes.update({event["requestId"]: int(event["encodedDataLength"])}),
-    )
-    page.goto(f"{flower.url}{PAGES[name](past)}", wait_until="networkidle")
-    ours = {
-        addresses[id_]: size for id_, size in sizes.items() if "/static/" not in addresses[id_]
-    } | {address: sizes[id_] for id_, address in addresses.items() if "/polos/static/" in address}
-    assert any("/polos/static/polos.js" in address for address in ours) or "missing" in name
-    assert sum(ours.values()) < MOST_BYTES, ours
 
 
 def test_the_list_is_filtered_and_leads_to_executions(

@@ -242,6 +242,7 @@ def test_it_is_started_once(site: Site, flower: Flower, page: Page) -> None:
     page.get_by_label("Idempotency key").fill("only-one")
     agree(page, "greeter")
     assert started_id(page) == first
+    expect(page.locator("#toast-container")).to_contain_text("Nothing new was started")
 
 
 def test_a_lost_answer_starts_nothing_twice(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.base import AXE_SCRIPT
@@ -69,6 +70,43 @@ class Watch:
         address = urlsplit(request.url)
         if address.scheme in ("http", "https", "ws", "wss"):
             self._origins.add(address.netloc)
+
+
+class Scales:
+    """Weighs what a page makes the browser load, as it comes over the network.
+
+    Args:
+        page: before it goes anywhere.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self._addresses: dict[str, str] = {}
+        self._sizes: dict[str, int] = {}
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Network.enable")
+        self._session.on("Network.responseReceived", self._received)
+        self._session.on("Network.loadingFinished", self._finished)
+
+    def ours(self) -> int:
+        """The bytes of all that is not Flower's own scripts and styles."""
+        return sum(self._ours().values())
+
+    def __repr__(self) -> str:
+        return f"{self._ours()}"
+
+    def _ours(self) -> dict[str, int]:
+        loaded = {self._addresses[id_]: size for id_, size in self._sizes.items()}
+        return {
+            address: size
+            for address, size in loaded.items()
+            if "/static/" not in address or "/polos/static/" in address
+        }
+
+    def _received(self, event: dict[str, Any]) -> None:
+        self._addresses[event["requestId"]] = event["response"]["url"]
+
+    def _finished(self, event: dict[str, Any]) -> None:
+        self._sizes[event["requestId"]] = int(event["encodedDataLength"])
 
 
 def violations(page: Page) -> list[str]:

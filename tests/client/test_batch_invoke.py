@@ -24,7 +24,9 @@ from polos import (
 from polos.definition.registry import registry
 from polos.model.settings import Settings
 from polos.store.schema import executions
-from tests.support.servers import RedisServer
+from tests.client.conftest import WAYS
+from tests.support.api_server import ApiServer
+from tests.support.servers import HOST, RedisServer
 
 
 class Parcel(BaseModel):
@@ -51,7 +53,7 @@ def _workflows() -> Iterator[None]:
 
 
 @pytest.fixture
-def client(postgres_url: str, redis_server: RedisServer) -> Iterator[PolosClient]:
+def direct(postgres_url: str, redis_server: RedisServer) -> Iterator[PolosClient]:
     settings = Settings.load(
         database_url=postgres_url, broker_url=redis_server.url, auto_migrate=True
     )
@@ -59,6 +61,18 @@ def client(postgres_url: str, redis_server: RedisServer) -> Iterator[PolosClient
     made.bound.store.known_workflows()
     yield made
     made.close()
+
+
+@pytest.fixture(params=WAYS)
+def client(request: pytest.FixtureRequest, direct: PolosClient) -> Iterator[PolosClient]:
+    """The direct one, or one that goes by way of a server that uses it."""
+    if request.param == "direct":
+        yield direct
+        return
+    with ApiServer(direct.bound.app) as server:
+        made = PolosClient(api_url=f"http://{HOST}:{server.port}")
+        yield made
+        made.close()
 
 
 def rows(client: PolosClient) -> list[dict[str, Any]]:
@@ -79,10 +93,10 @@ def parcels(count: int) -> list[BatchWorkflowInput]:
 
 
 def test_a_thousand_are_written_and_sent_before_it_returns(
-    client: PolosClient, redis_server: RedisServer
+    client: PolosClient, direct: PolosClient, redis_server: RedisServer
 ) -> None:
     handles = asyncio.run(client.batch_invoke(parcels(1000), session_id="s", user_id="u"))
-    found = {row["id"]: row for row in rows(client)}
+    found = {row["id"]: row for row in rows(direct)}
     assert [json.loads(found[it.id]["payload"])["f"]["number"] for it in handles] == [*range(1000)]
     assert set(messages(redis_server)) == set(found)
     assert len(messages(redis_server)) == 1000
@@ -90,7 +104,7 @@ def test_a_thousand_are_written_and_sent_before_it_returns(
     assert labels == {("s", "u", "parcels")}
 
 
-def test_a_batch_starts_what_a_single_start_does(client: PolosClient) -> None:
+def test_a_batch_starts_what_a_single_start_does(client: PolosClient, direct: PolosClient) -> None:
     async def start() -> list[str]:
         [batched] = await client.batch_invoke(parcels(1))
         single = await client.invoke("ship", Parcel(number=0))
@@ -98,7 +112,7 @@ def test_a_batch_starts_what_a_single_start_does(client: PolosClient) -> None:
         return [batched.id, single.id, defined.id]
 
     ids = asyncio.run(start())
-    found = {row["id"]: row for row in rows(client)}
+    found = {row["id"]: row for row in rows(direct)}
     batched, *others = [
         {
             name: value
@@ -123,24 +137,28 @@ def test_a_batch_starts_what_a_single_start_does(client: PolosClient) -> None:
     ],
 )
 def test_a_wrong_one_in_the_middle_keeps_all_back(
-    wrong: Any, error: type[Exception], client: PolosClient, redis_server: RedisServer
+    wrong: Any,
+    error: type[Exception],
+    client: PolosClient,
+    direct: PolosClient,
+    redis_server: RedisServer,
 ) -> None:
     inputs = [*parcels(3), wrong, *parcels(3)]
     with pytest.raises(error, match=r"^input 3 of the batch: "):
         asyncio.run(client.batch_invoke(inputs))
-    assert not rows(client)
+    assert not rows(direct)
     assert not messages(redis_server)
 
 
-def test_an_unknown_workflow_keeps_all_back(client: PolosClient) -> None:
+def test_an_unknown_workflow_keeps_all_back(client: PolosClient, direct: PolosClient) -> None:
     with pytest.raises(WorkflowNotFound) as caught:
         asyncio.run(client.batch_invoke([*parcels(3), BatchWorkflowInput("nowhere")]))
     assert caught.value.workflow_id == "nowhere"
-    assert not rows(client)
+    assert not rows(direct)
 
 
 def test_a_second_batch_with_the_same_keys_gives_the_first_executions(
-    client: PolosClient, redis_server: RedisServer
+    client: PolosClient, direct: PolosClient, redis_server: RedisServer
 ) -> None:
     inputs = [
         BatchWorkflowInput("ship", Parcel(number=number), idempotency_key=f"k{number}")
@@ -149,17 +167,17 @@ def test_a_second_batch_with_the_same_keys_gives_the_first_executions(
     first = asyncio.run(client.batch_invoke(inputs[:15]))
     second = asyncio.run(client.batch_invoke(inputs))
     assert second[:15] == first
-    assert len(rows(client)) == 20
+    assert len(rows(direct)) == 20
     assert sorted(messages(redis_server)) == sorted(it.id for it in second)
 
 
 def test_a_broker_that_is_away_delays_the_batch_but_does_not_fail_it(
-    client: PolosClient, redis_server: RedisServer
+    client: PolosClient, direct: PolosClient, redis_server: RedisServer
 ) -> None:
     redis_server.kill()
     handles = asyncio.run(client.batch_invoke(parcels(300)))
-    assert client.bound.dispatcher.is_away()
-    found = {row["id"]: row for row in rows(client)}
+    assert direct.bound.dispatcher.is_away()
+    found = {row["id"]: row for row in rows(direct)}
     assert set(found) == {it.id for it in handles}
     # The sweep sends them as soon as there is a broker, not after the usual time.
     assert all(row["dispatch_at"] < row["created_at"] + 4_000_000 for row in found.values())

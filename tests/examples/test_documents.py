@@ -68,7 +68,7 @@ def test_the_page_of_settings_lists_each_with_its_default() -> None:
     assert listed == {
         f"POLOS_{field.name.upper()}": (
             f"polos_{field.name}",
-            "empty" if field.default == "" else str(field.default),
+            "empty" if field.default in ("", ()) else str(field.default),
         )
         for field in fields(Settings)
     }

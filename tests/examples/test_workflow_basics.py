@@ -56,12 +56,12 @@ def test_the_steps_of_the_readme(program: Start, tmp_path: Path) -> None:
     )
     python, port = _python_beside(tmp_path / "venv"), free_port()
 
-    def terminal(command: str, *more: str) -> Program:
-        [args] = [args for text, args in steps.items() if text == command]
-        return program(*args, *more, cwd=folder, env=env, name=command.split()[-1])
+    def terminal(command: str, *more: str, **env: str) -> Program:
+        home = {"HOME": str(tmp_path)}
+        return program(*steps[command], *more, cwd=folder, env=home | env, name=command.split()[-1])
 
-    def run(command: str, *more: str) -> str:
-        ran = terminal(command, *more)
+    def run(command: str, *more: str, **env: str) -> str:
+        ran = terminal(command, *more, **env)
         assert ran.wait(150) == 0, ran.tail()
         return ran.text()
 
@@ -70,7 +70,6 @@ def test_the_steps_of_the_readme(program: Start, tmp_path: Path) -> None:
     steps["cp .env.example .env"][0] = "cp"
     for name in ("python worker.py", "python main.py"):
         steps[name][0] = str(python)
-    env = {"HOME": str(tmp_path)}
     assert list(steps)[:5] == STEPS
     try:
         run("polos server start", "--port", str(port))
@@ -81,7 +80,8 @@ def test_the_steps_of_the_readme(program: Start, tmp_path: Path) -> None:
         (folder / ".env").write_text(settings.replace("=default", "=basics"))
         worker = terminal("python worker.py")
         worker.wait_for("worker ready", deadline=60)
-        _assert_all_shown(run("python main.py"))
+        # It has neither the worker's broker nor its database: only the server knows them.
+        _assert_all_shown(run("python main.py", POLOS_HOME=str(tmp_path / "elsewhere")))
         assert f"http://127.0.0.1:{port}" in run("polos server status")
         assert worker.stop(60, signal.SIGINT) == 0
     finally:

@@ -154,7 +154,7 @@ def test_a_body_that_is_too_large(lite: Api, size: int) -> None:
 
 
 def test_bad_project_headers(lite: Api) -> None:
-    for project in ("x" * 256, "%00", "%ff", "%ED%A0%80"):
+    for project in ("x" * 256, "%00", "%zz", "50%"):
         answer = lite.http.get("/executions", headers={"Polos-Project": project})
         assert (answer.status_code, answer.json()["code"]) == (422, "InvalidRequest"), project
     own = lite.start("api_waits")["id"]

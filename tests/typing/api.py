@@ -10,12 +10,14 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
+from polos.client.remote import RemoteClient
 from polos.definition.batch import BatchWorkflowInput
 from polos.definition.context import SyncWorkflowContext, WorkflowContext
 from polos.definition.handle import ExecutionHandle
 from polos.definition.workflow import Workflow, workflow
 from polos.model.listing import ExecutionPage, ExecutionSummary
-from polos.model.ports import WorkflowClient
+from polos.model.ports import ProjectClient, WorkflowClient
+from polos.model.records import Execution
 from polos.model.states import Status
 from polos.worker.client import PolosClient
 from polos.worker.embedded import Polos
@@ -126,6 +128,16 @@ async def calls(client: WorkflowClient, order: Order) -> None:
     assert_type(await with_union.run(Parcel(weight=1)), None)
     assert_type(with_payload.run_sync(client, order, timeout=5), Receipt)
     assert_type(plain_without_payload.run_sync(), list[Receipt])
+
+
+async def by_way_of_a_server(order: Order) -> None:
+    client = PolosClient(project_id="shop", api_url="http://localhost:8080", api_key="key")
+    assert_type(await with_payload.run(client, order), Receipt)
+    assert_type(client.remote, RemoteClient | None)
+    ways: list[ProjectClient] = [client.bound.client]
+    if client.remote is not None:
+        ways.append(client.remote)
+    assert_type(ways[0].get("id"), Execution)
 
 
 async def batches(client: PolosClient, order: Order) -> None:

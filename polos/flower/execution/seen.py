@@ -21,7 +21,7 @@ from polos.store.sql_store import SqlStore
 # So many bytes of values are on the page itself; what is left comes when it is unfolded.
 _BUDGET = 12_000
 # Around a step's values, and around each of them.
-_OUTER, _FRAME = 300, 300
+_OUTER, _FRAME = 500, 300
 
 
 _MOST_NAMED = 3

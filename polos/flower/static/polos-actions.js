@@ -1,4 +1,4 @@
-// Cancel, retry and fork: asks before it acts, says what happened. Needs polos.js before it.
+// Cancel, retry and fork: asks before it acts, says what happened. Needs polos-ask.js before it.
 //
 // Markup: <button data-polos-action="cancel|retry|fork" data-execution-id="…"> with, where known,
 // data-workflow and data-step (the step to fork from). With data-polos-selected in place of an id
@@ -7,149 +7,9 @@
 "use strict";
 
 (() => {
-  const { ROOT, make, tell, announce, refresh } = window.polos;
+  const { make, tell, announce, refresh, ask, call, pathOf, pageOf, Problem } = window.polos;
   const ENDED = new Set(["completed", "failed", "cancelled"]);
   const AT_ONCE = 4;
-
-  // -- the HTTP API ------------------------------------------------------------------------
-
-  class Problem extends Error {
-    constructor(text, status = 0, content = {}) {
-      super(text);
-      this.status = status;
-      this.content = content;
-    }
-  }
-
-  function headersOf(body) {
-    const headers = { Accept: "application/json", "Polos-Request": "1" };
-    if (body !== undefined) headers["Content-Type"] = "application/json";
-    const project = new URL(location.href).searchParams.get("project");
-    if (project) headers["Polos-Project"] = project;
-    const xsrf = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/);
-    if (xsrf) headers["X-XSRFToken"] = decodeURIComponent(xsrf[1]);
-    return headers;
-  }
-
-  // A request below /api/polos/: a POST where there is a body. Raises Problem.
-  async function call(path, body) {
-    const method = body === undefined ? "GET" : "POST";
-    const options = { method, headers: headersOf(body), cache: "no-store" };
-    if (body !== undefined) options.body = JSON.stringify(body);
-    let answer;
-    try {
-      answer = await fetch(`${ROOT}/api/polos/${path}`, options);
-    } catch {
-      const unsure = body === undefined ? "" : " It may have been done all the same: look before you try again.";
-      throw new Problem(`No answer came: the server can't be reached.${unsure}`);
-    }
-    const content = (await answer.json().catch(() => null)) ?? {};
-    if (answer.ok) return content;
-    throw new Problem(content.detail || content.title || `The server answered ${answer.status}.`, answer.status, content);
-  }
-
-  const pathOf = (id, verb = "") => `executions/${encodeURIComponent(id)}${verb && `/${verb}`}`;
-
-  // In the tab, with the project that this page shows.
-  function pageOf(id) {
-    const address = new URL(`${ROOT}/workflows/execution/${encodeURIComponent(id)}`);
-    const project = new URL(location.href).searchParams.get("project");
-    if (project) address.searchParams.set("project", project);
-    return address.href;
-  }
-
-  // -- the dialog --------------------------------------------------------------------------
-
-  let count = 0;
-
-  // Ask; ``act`` runs once it is agreed to, and the dialog closes when that has been done.
-  class Question {
-    constructor({ title, confirm, danger = false, fields = [], act }) {
-      const id = `polos-dialog-${(count += 1)}`;
-      this.act = act;
-      this.busy = false;
-      this.asker = document.activeElement;
-      this.text = make("div", { id: `${id}-text`, className: "mb-3" });
-      this.error = make("div", { className: "alert alert-danger py-2 mb-3", role: "alert", hidden: true });
-      this.back = make("button", { type: "button", className: "btn btn-outline-secondary" }, "Go back");
-      this.go = make("button", { type: "submit", className: `btn ${danger ? "btn-danger" : "btn-primary"}` }, confirm);
-      this.form = make(
-        "form",
-        { method: "dialog", noValidate: true },
-        make("h2", { className: "h5 mb-3 text-break", id: `${id}-title` }, title),
-        this.text, ...fields, this.error,
-        make("div", { className: "d-flex gap-2 justify-content-end flex-wrap" }, this.back, this.go),
-      );
-      this.dialog = make(
-        "dialog",
-        { className: "polos-dialog border rounded-3 shadow p-4 bg-body text-body", "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-text` },
-        this.form,
-      );
-      this.dialog.style.width = "min(36rem, calc(100vw - 2rem))";
-      this.back.addEventListener("click", () => this.dialog.close());
-      this.form.addEventListener("submit", (event) => this.agree(event));
-      this.dialog.addEventListener("close", () => this.closed());
-    }
-
-    open() {
-      document.body.append(this.dialog);
-      this.dialog.showModal();
-      this.back.focus();
-      return this;
-    }
-
-    say(...content) {
-      this.text.replaceChildren(...content);
-    }
-
-    forbid(reason) {
-      this.say(reason);
-      this.go.disabled = true;
-    }
-
-    async agree(event) {
-      event.preventDefault();
-      if (this.busy || this.go.disabled) return;
-      this.setBusy(true);
-      this.error.hidden = true;
-      try {
-        await this.act();
-        this.dialog.close();
-      } catch (error) {
-        this.fail(error);
-      } finally {
-        this.setBusy(false);
-      }
-    }
-
-    fail(error) {
-      if (!(error instanceof Problem)) console.error(error);
-      // Told where it is looked at: the dialog may have been left meanwhile.
-      if (!this.dialog.open) return tell(error.message, { bad: true });
-      this.error.textContent = error.message;
-      this.error.hidden = false;
-    }
-
-    setBusy(busy) {
-      this.busy = busy;
-      this.go.disabled = busy;
-      this.form.setAttribute("aria-busy", String(busy));
-    }
-
-    // The focus goes back to what was pressed, or to what an update has put in its place.
-    closed() {
-      this.dialog.remove();
-      if (this.asker?.isConnected) return this.asker.focus();
-      const { polosAction, executionId } = this.asker?.dataset || {};
-      const again = polosAction && [...document.querySelectorAll(`[data-polos-action="${polosAction}"]`)]
-        .find((button) => button.dataset.executionId === executionId);
-      const main = document.getElementById("main-content");
-      if (!again && main) main.tabIndex = -1;
-      (again || main)?.focus();
-    }
-  }
-
-  const ask = (what) => new Question(what).open();
 
   // -- cancel, retry, fork -----------------------------------------------------------------
 
@@ -178,7 +38,8 @@
         (found.cancel_requested_at && "It is being cancelled already."),
       async act(target) {
         const { cancelled } = await call(pathOf(target.id, "cancel"), {});
-        return cancelled ? "is cancelled" : "had ended already";
+        if (!cancelled) return "had ended already";
+        return target.status === "running" ? "is being cancelled: it hears of it within seconds" : "is cancelled";
       },
     },
     retry: {
@@ -217,6 +78,7 @@
     try {
       const found = await call(pathOf(target.id));
       question.go.disabled = false;
+      target.status = found.status;
       show(found);
     } catch (error) {
       question.say();
@@ -258,9 +120,11 @@
     return told;
   }
 
+  let forks = 0;
+
   // A fork's fields: the step to begin with, and the payload where it is to be another one.
   function forkFields(step) {
-    const id = `polos-fork-${count}`;
+    const id = `polos-fork-${(forks += 1)}`;
     const steps = make("datalist", { id: `${id}-steps` });
     const from = make("input", { className: "form-control", id: `${id}-from`, autocomplete: "off", value: step || "" });
     from.setAttribute("list", steps.id);
@@ -336,6 +200,4 @@
     // A double click opens one dialog: the second click finds the page inert.
     if (button && !document.querySelector("dialog.polos-dialog[open]")) begin(button);
   });
-
-  Object.assign(window.polos, { ask, call, pageOf, Problem });
 })();

@@ -1,8 +1,8 @@
-// The form that starts a workflow. Needs polos-actions.js and polos-fields.js before it.
+// The form that starts a workflow. Needs polos-ask.js and polos-fields.js before it.
 "use strict";
 
 (() => {
-  const { ask, call, make, tell, pageOf, Problem } = window.polos;
+  const { ask, call, make, tell, tellNext, pageOf, Problem } = window.polos;
   const { Wrong, kindOf, inputOf, membersOf, rowsOf, itemOf, whichOf, memberOf, read, fill, wire, listen } = window.polosFields;
   const form = document.getElementById("polos-start");
   const asJson = document.getElementById("polos-as-json");
@@ -129,6 +129,7 @@
     try {
       const made = await call(`workflows/${encodeURIComponent(workflow)}/executions`, body);
       going = true;
+      if (made.id !== body.execution_id) tellNext(`Nothing new was started: the idempotency key is that of this execution.`);
       location.assign(pageOf(made.id));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;

@@ -79,6 +79,7 @@ CHECKPOINTS = st.builds(
     failure=some(FAILURES),
     started_at=some(MICROS),
     history=HISTORIES,
+    input=some(BYTES),
 )
 WAITS = st.builds(
     Wait,
@@ -88,6 +89,7 @@ WAITS = st.builds(
     target_id=some(TEXT),
     failure=some(FAILURES),
     history=HISTORIES,
+    input=some(BYTES),
 )
 CHILDREN = st.builds(
     Child, TEXT, TEXT, st.sampled_from(Status), TEXT, MICROS, some(MICROS), some(MICROS)
@@ -98,7 +100,15 @@ def tuples(strategy):
     return st.lists(strategy, max_size=3).map(tuple)
 
 
-PROGRESS = st.builds(Progress, tuples(CHECKPOINTS), tuples(WAITS), tuples(CHILDREN), tuples(TEXT))
+PROGRESS = st.builds(
+    Progress,
+    tuples(CHECKPOINTS),
+    tuples(WAITS),
+    tuples(CHILDREN),
+    tuples(TEXT),
+    executing=tuples(TEXT),
+    worker=some(TEXT),
+)
 SUMMARIES = st.builds(
     ExecutionSummary,
     id=TEXT,

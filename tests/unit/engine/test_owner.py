@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from polos.engine.owner import is_dead, is_stopped, process, this_process
+from polos.engine.owner import is_dead, is_stopped, lives, process, this_process
 from polos.model.workers import Owner
 
 SLEEP = "print('ready', flush=True); import time; time.sleep(60)"
@@ -116,3 +116,13 @@ def test_a_name_with_spaces_and_parentheses_confuses_nobody(until: Callable[...,
             assert name.read() == "a) Z 0 (b\n"
         assert not is_dead(str(process(odd.pid)))
         odd.kill()
+
+
+def test_only_that_very_process_lives(child: subprocess.Popen[bytes]) -> None:
+    owner = process(child.pid)
+    assert lives(str(owner))
+    others = [replace(owner, started=owner.started - 1), replace(owner, pid_namespace="1")]
+    assert not [other for other in [*map(str, others), "", "nonsense"] if lives(other)]
+    child.kill()
+    child.wait()
+    assert not lives(str(owner))
