@@ -29,7 +29,7 @@ from polos.store.schema import checkpoints, waits
 
 # Into so many parts the time of an execution is cut, to show where its steps lie.
 PARTS = 60
-_MOST_WAITS = 12
+_MOST_WAITS = 10
 _RETRIED = frozenset({Kind.STEP.value, Kind.TRANSACTION.value})
 
 _ORDER = (checkpoints.c.turn, checkpoints.c.position, checkpoints.c.step_key)

@@ -238,11 +238,11 @@ def test_of_many_steps_a_page_is_shown_and_others_are_linked(full: Site) -> None
     newest = full.page("66666666-many")
     shown = names(newest)
     assert shown[-1] == "row_04999"
-    assert "4,976–5,000 of 5,000" in unescape(newest.text)
+    assert "4,977–5,000 of 5,000" in unescape(newest.text)
     first = follow(full, newest, "First")
-    assert names(first) == [f"row_{number:05}" for number in range(25)]
+    assert names(first) == [f"row_{number:05}" for number in range(24)]
     later = follow(full, first, "Later")
-    assert names(later)[0] == "row_00025"
+    assert names(later)[0] == "row_00024"
     assert names(follow(full, later, "Earlier")) == names(first)
     assert names(follow(full, later, "Last")) == shown
     failed = follow(full, first, "First of 5 failed")
@@ -298,7 +298,7 @@ def test_a_page_with_hundreds_of_children_is_small_too(site: Site) -> None:
     it.put(Status.WAITING)
     page = site.page(parent)
     assert "600 waiting" in page.text
-    assert "588 more that it waits for are not shown." in page.text
+    assert "590 more that it waits for are not shown." in page.text
     assert "40 children" in read(page).text
     tree = body(page).partition('id="family"')[2]
     there = re.findall(r'execution/([\w-]{36})"', tree)

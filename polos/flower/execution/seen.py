@@ -18,8 +18,9 @@ from polos.model.words import at, lasting
 from polos.server.served import Served
 from polos.store.sql_store import SqlStore
 
-# So many bytes of values are on the page itself; what is left comes when it is unfolded.
-_BUDGET = 12_000
+# So many bytes of values are on the page itself, the fewer the more rows it has; what is left comes
+# when it is unfolded.
+_BUDGET, _LEAST, _ROW = 18_000, 6_000, 640
 # Around a step's values, and around each of them.
 _OUTER, _FRAME = 500, 300
 
@@ -75,7 +76,7 @@ class Seen:
     @property
     def shown_whole(self) -> frozenset[str]:
         """The ids of the steps whose values are on the page itself."""
-        left, found = _BUDGET, set()
+        left, found = max(_LEAST, _BUDGET - _ROW * len(self.steps)), set()
         for step in self.steps:
             weight = _weight(step)
             if weight <= left or step.key == self.look.step:
