@@ -18,7 +18,7 @@ from polos.store.schema import IS_LISTED, LISTED, tags
 from polos.store.schema import executions as table
 from polos.store.unindexed import of_project
 
-WINDOW = 5000
+WINDOW = 3000
 _EQUAL = ("workflow_id", "session_id", "user_id")
 # A queued one is sent again within five minutes; what waits for longer has no place near it.
 _SENT_SOON = 600 * SECOND
