@@ -14,7 +14,7 @@ from polos.flower.execution.seen import Seen, seen
 from polos.flower.execution.steps import Step
 from polos.flower.execution.values import failure_text_of, size_text, text_of
 from polos.flower.page import PageHandler
-from polos.model.inert import inert, one_line
+from polos.model.inert import one_line
 from polos.model.records import as_datetime
 from polos.model.words import at, lasting
 from polos.store.heads import OF_EXECUTION, OF_STEP
@@ -47,12 +47,10 @@ class ExecutionPage(PageHandler):
             at=at,
             clock=clock_of(found),
             lasting=lasting,
-            inert=inert,
             one_line=one_line,
             size_text=size_text,
             knows_task=self._task(execution_id) is not None,
             worker=found.head.worker or self._worker(execution_id),
-            may_change=self.caller.may_change,
         )
 
     async def _seen(self, execution_id: str, look: Look) -> Seen | None:

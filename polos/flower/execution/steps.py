@@ -68,7 +68,6 @@ class Step:
     error: Error | None
     child: Child | None
     target_id: str | None
-    failure_size: int
 
     @property
     def is_open(self) -> bool:
@@ -122,7 +121,6 @@ def step_of(served: Served, row: StepRow, begins: Micros) -> Step:
         error=error_of(served, row.failure),
         child=row.child,
         target_id=row.target_id,
-        failure_size=0 if row.failure is None else row.failure.size,
     )
 
 
