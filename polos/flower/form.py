@@ -6,6 +6,7 @@ What no field can be made of is a ``json`` field: a text that has to be JSON.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,8 @@ _Path = tuple[str, ...]
 # Deeper ones, and those inside of themselves, are typed as JSON.
 _DEEPEST = 6
 _MOST_CHOICES = 500
+# A form that would have more gets fewer levels: kinds that lead to each other have no end of them.
+_MOST_FIELDS = 400
 # A text of at most so many characters gets one line.
 _ONE_LINE = 100
 _INPUTS = {"date": "date", "time": "time", "date-time": "moment", "password": "secret"}
@@ -88,14 +91,33 @@ def form_of(schema: Schema | None) -> Field:
         return Field("json", label="payload", required=False)
     if schema.get("type") == "null":
         return Field("none")
-    return _Reader(schema.get("$defs", {})).field("", "payload", schema, required=True)
+    definitions = schema.get("$defs", {})
+    for levels in range(_DEEPEST, 0, -1):
+        try:
+            return _Reader(definitions, levels, _MOST_FIELDS).field(
+                "", "payload", schema, required=True
+            )
+        except _TooMany:
+            continue
+    return _Reader(definitions, 1, math.inf).field("", "payload", schema, required=True)
+
+
+class _TooMany(Exception):
+    """A form would have more fields than people fill in."""
 
 
 class _Reader:
-    """Reads schemas that refer to these definitions."""
+    """Reads schemas that refer to these definitions.
 
-    def __init__(self, definitions: Mapping[str, Schema]) -> None:
+    Args:
+        deepest: inside of so many of them a field is made.
+        left: how many fields may be made.
+    """
+
+    def __init__(self, definitions: Mapping[str, Schema], deepest: int, left: float) -> None:
         self._definitions = definitions
+        self._deepest = deepest
+        self._left = left
 
     def field(
         self, name: str, label: str, schema: Schema, *, required: bool, path: _Path = ()
@@ -107,10 +129,13 @@ class _Reader:
             label: for people, where the schema has no title of its own.
             path: the definitions that it is inside of.
         """
+        self._left -= 1
+        if self._left < 0:
+            raise _TooMany
         whole, path, fits = self._resolved(schema, path)
         members, nullable = self._members(whole)
         found = Field("json")
-        if fits and len(path) <= _DEEPEST:
+        if fits and len(path) <= self._deepest:
             found = self._union(members, path) if len(members) > 1 else self._one(members[0], path)
         title = whole.get("title", "")
         return replace(

@@ -176,3 +176,27 @@ def test_whole_payloads(schema: Any, kind: str, required: bool) -> None:
 def test_a_payload_that_is_one_of_several_models() -> None:
     whole = form_of(TypeAdapter(Cat | Dog | None).json_schema())
     assert (whole.kind, whole.nullable) == ("union", True)
+
+
+def _fields(field: FormField) -> int:
+    inner = (*field.fields, *([field.item] if field.item else ()))
+    return 1 + sum(map(_fields, inner))
+
+
+def test_kinds_that_lead_to_each_other_make_no_endless_form() -> None:
+    names = [f"Node{number}" for number in range(7)]
+    node = {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in names]}
+    kinds = {
+        name: {"type": "object", "properties": {"name": {"type": "string"}, "below": node}}
+        for name in names
+    }
+    form = form_of({"type": "object", "properties": {"top": node}, "$defs": kinds})
+    assert _fields(form) <= 400
+    [top] = form.fields
+    assert [it.kind for it in top.fields] == ["object"] * 7
+    assert [it.name for it in top.fields[0].fields] == ["name", "below"]
+
+
+def test_a_payload_with_many_fields_of_its_own_gets_all_of_them() -> None:
+    many = {f"field{number}": {"type": "integer"} for number in range(600)}
+    assert len(form_of({"type": "object", "properties": many}).fields) == 600
