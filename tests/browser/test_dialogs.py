@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from polos.client.wire import project_of
 from tests.browser.stage import ROOT, Stage
 from tests.browser.watch import HOSTILE, Watch, is_pwned, violations
 from tests.support.processes import until
@@ -75,6 +76,15 @@ def test_cancel_says_what_it_does_and_to_what(page: Page, stage: Stage) -> None:
     assert sent["polos-request"] == "1"
     assert sent["polos-project"] == "shop"
     assert sent["content-type"] == "application/json"
+
+
+def test_a_project_of_any_name_can_be_acted_on(page: Page, stage: Stage) -> None:
+    stage.api = Api(RUNNING, (200, {"cancelled": True}))
+    stage.open("?project=läden%2520Ａ")
+    page.get_by_role("button", name="cancel").click()
+    expect(dialog_of(page)).to_contain_text("It is running")
+    sent = stage.headers[-1]["polos-project"]
+    assert project_of(sent) == "läden%20Ａ"
 
 
 def test_retry_says_what_is_not_done_again(page: Page, stage: Stage) -> None:

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from polos.codec import encode
+from polos.model.records import Kind
 from polos.model.states import Status
 from tests.browser.conftest import Open
 from tests.browser.watch import overflow, violations
@@ -68,6 +69,30 @@ def test_a_step_is_reached_by_its_bar_with_the_keyboard(shown: Site, page: Page)
     page.keyboard.press("Tab")
     step.get_by_text("Traceback", exact=True).click()
     expect(step.get_by_text('File "shop/gateway.py"')).to_be_visible()
+
+
+def test_what_came_when_it_was_unfolded_keeps_the_focus_and_is_not_of_yesterday(
+    shown: Site, page: Page
+) -> None:
+    it = Written(shown.store, "grows", 60 * SECOND)
+    for number in range(20):
+        it.step(f"step_{number}", 0, SECOND + number * MS, {"text": f"{number} " + "x" * 1500})
+    it.wait("tried", 2 * SECOND, 3600 * SECOND, kind=Kind.STEP, input=b'"' + b"y" * 1500 + b'"')
+    it.put(Status.RUNNING)
+    page.goto(address(shown, "grows"))
+    old = page.locator("#steps tbody").filter(has_text="step_19")
+    tried = page.locator("#steps tbody").filter(has_text="tried")
+    for step in (old, tried):
+        expect(step.locator("details[data-polos-load]")).to_have_count(1)
+        step.locator("details > summary").first.click()
+        expect(step.locator("details .inner")).to_be_visible()
+    old.locator("pre").focus()
+    more = Written(shown.store, "grows", 30 * SECOND)
+    more.step("tried", 0, SECOND, {"came": "z" * 1500}, turn=1)
+    more.put_steps()
+    expect(page.locator("#steps")).to_contain_text("21 recorded")
+    expect(tried.locator("details .inner")).to_contain_text("zzzz")
+    expect(old.locator("pre")).to_be_focused()
 
 
 def test_what_is_unfolded_stays_so_while_the_page_keeps_up(shown: Site, page: Page) -> None:

@@ -18,7 +18,7 @@
     const headers = { Accept: "application/json", "Polos-Request": "1" };
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const project = new URL(location.href).searchParams.get("project");
-    if (project) headers["Polos-Project"] = project;
+    if (project) headers["Polos-Project"] = encodeURIComponent(project);
     const xsrf = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/);
     if (xsrf) headers["X-XSRFToken"] = decodeURIComponent(xsrf[1]);
     return headers;

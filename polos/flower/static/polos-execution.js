@@ -1,28 +1,25 @@
 // What the page of an execution does beyond polos.js: values that come when they are unfolded, and
 // the execution's id to be copied.
 //
-// Markup: <details data-polos-load> has a summary and a link; unfolded, it shows what the link's
-// address with part=step answers in the link's place. <button data-polos-copy="…"> copies that.
+// Markup: <details data-polos-load="<version>"> has a summary and a link; unfolded, it shows what
+// the link's address with part=step answers in the link's place, until an update brings another
+// version. <button data-polos-copy="…"> copies that.
 "use strict";
 
 (() => {
-  // By their address, so that an update of the page does not take away what is being read.
-  const loaded = new Map();
-
   async function load(details) {
     const link = details.querySelector(":scope > a");
     if (!link) return;
     const address = new URL(link.href);
     address.searchParams.set("part", "step");
-    if (!loaded.has(address.href)) {
-      const options = { headers: { "X-Requested-With": "fetch" }, cache: "no-store", redirect: "manual" };
-      const answer = await fetch(address, options).catch(() => null);
-      // The link stays, and leads to a page that says what is wrong.
-      if (!answer?.ok) return;
-      loaded.set(address.href, await answer.text());
-    }
-    const fresh = new DOMParser().parseFromString(loaded.get(address.href), "text/html");
-    if (link.isConnected) link.replaceWith(...fresh.body.childNodes);
+    const version = details.dataset.polosLoad;
+    const options = { headers: { "X-Requested-With": "fetch" }, cache: "no-store", redirect: "manual" };
+    const answer = await fetch(address, options).catch(() => null);
+    const text = answer?.ok && (await answer.text().catch(() => null));
+    // The link stays, and leads to a page that says what is wrong.
+    if (!text || !link.isConnected) return;
+    link.replaceWith(...new DOMParser().parseFromString(text, "text/html").body.childNodes);
+    details.polosLoaded = version;
   }
 
   document.addEventListener(

@@ -4,7 +4,9 @@
 // answers, asked every data-polos-every seconds (2) until it has data-polos-ended on or in it.
 // Elements with data-key (or an id) are the same ones after an update, wherever they have moved.
 // The text of data-polos-announce="<what>" is read out when it has changed. A button with
-// data-polos-pause stops all of it; where a page has none, one is made.
+// data-polos-pause stops all of it; where a page has none, one is made. A <details> into which a
+// script has loaded something, and set its polosLoaded to the data-polos-load that it had then,
+// keeps that as long as the attribute is the same.
 "use strict";
 
 (() => {
@@ -35,6 +37,9 @@
   function patch(old, fresh) {
     if (old.nodeType !== 1) return patchText(old, fresh);
     patchAttributes(old, fresh);
+    if (old.polosLoaded !== undefined && old.polosLoaded === old.dataset.polosLoad) {
+      return patch(old.firstElementChild, fresh.firstElementChild);
+    }
     return patchChildren(old, fresh);
   }
 
