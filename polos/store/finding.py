@@ -6,11 +6,12 @@ the next ``WINDOW`` of them; a page that is not full by then ends there, and say
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from polos.model.finding import Found, Listed, Sought
 from polos.model.listing import Place
@@ -24,6 +25,9 @@ from polos.store.sources import WINDOW, Source, conditions, sources_of
 from polos.store.windows import Order, bounds, window_of
 
 _SHOWN = (*SHOWN, table.c.lease_steps)
+_in_order = (
+    select(table.c.id).where(table.c.id.in_(bindparam("ids", expanding=True))).order_by(table.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def find(database: Database, project_id: str, sought: Sought) -> Found:
         _Reader(database, named, sought, order, source).read()
         for source in sources_of(database, sought)
     ]
-    rows, end = _merged(reads, order, sought.limit)
+    rows, end = _merged(database, reads, order, sought.limit)
     if sought.newer and end is None:
         # The first page, and a full one.
         return find(database, project_id, sought.at(None))
@@ -54,18 +58,38 @@ def find(database: Database, project_id: str, sought: Sought) -> Found:
     return Found(_listed(database, rows), newer, end, partly)
 
 
-def _merged(reads: Sequence[_Read], order: Order, limit: int) -> tuple[list[Any], Place | None]:
+def _merged(
+    database: Database, reads: Sequence[_Read], order: Order, limit: int
+) -> tuple[list[Any], Place | None]:
     """The first rows of all sources, and the place behind which there may be more."""
+    if len(reads) == 1:
+        return list(reads[0].rows), reads[0].end
     rows = [row for read in reads for row in read.rows]
-    rows.sort(key=lambda row: order.key(_place(row)), reverse=not order.up)
     ends = [read.end for read in reads if read.end is not None]
+    at = _order_of(database, [*map(_place, rows), *ends], order)
+    rows.sort(key=lambda row: at(_place(row)))
     # Behind the nearest of them something has not been read.
-    end = (min if order.up else max)(ends, key=order.key) if ends else None
+    end = min(ends, key=at) if ends else None
     if end is not None:
-        rows = [row for row in rows if order.reaches(_place(row), end)]
+        rows = [row for row in rows if at(_place(row)) <= at(end)]
     if len(rows) > limit:
         return rows[:limit], _place(rows[limit - 1])
     return rows, end
+
+
+def _order_of(
+    database: Database, places: Sequence[Place], order: Order
+) -> Callable[[Place], tuple[int, int]]:
+    """What places, in the order of time, are sorted by.
+
+    The order of texts is each database's own: how ids of one moment stand, only it can say.
+    """
+    moments = Counter(moment for moment, _ in {(it.created_at, it.id) for it in places})
+    same = sorted({it.id for it in places if moments[it.created_at] > 1})
+    ranks = [row.id for row in database.run(_in_order, {"ids": same})] if same else []
+    found = {id_: number for number, id_ in enumerate(ranks)}
+    turn = 1 if order.up else -1
+    return lambda place: (turn * place.created_at, turn * found.get(place.id, 0))
 
 
 @dataclass(frozen=True, slots=True)

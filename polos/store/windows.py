@@ -29,10 +29,6 @@ class Order:
         by_id = sought.id_prefix is not None
         return cls(by_id, by_id != sought.newer)
 
-    def key(self, place: Place) -> tuple[Any, ...]:
-        """What places are compared by."""
-        return (place.id,) if self.by_id else (place.created_at, place.id)
-
     def clauses(self, created_at: Any, id_: Any) -> list[Any]:
         """For ORDER BY."""
         parts = [id_] if self.by_id else [created_at, id_]
@@ -47,11 +43,6 @@ class Order:
         if self.up:
             return and_(created_at >= at, or_(created_at > at, beyond))
         return and_(created_at <= at, or_(created_at < at, beyond))
-
-    def reaches(self, place: Place, end: Place) -> bool:
-        """Whether a place is not behind an end."""
-        here, there = self.key(place), self.key(end)
-        return bool(here <= there) if self.up else bool(here >= there)
 
 
 def window_of(sought: Sought, order: Order, source: Source) -> Any:

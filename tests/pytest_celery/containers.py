@@ -20,12 +20,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import docker
 import psycopg
 import pytest
 from pytest_celery import CeleryTestContainer, CeleryWorkerContainer
 from pytest_docker_tools import container, fxtr, wrappers
 
+import docker
 from tests.support.processes import ROOT
 
 COMMAND = "celery -A tests.pytest_celery.project worker -c 2 -l INFO -n suite@%h"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,8 @@ from polos.model.listing import Place
 from polos.model.records import Kind, Micros
 from polos.model.states import Status
 from polos.store import counting, finding, projects, sources
+from polos.store.database import Database
+from polos.store.migrate import upgrade
 from polos.store.sql_store import SqlStore
 from tests.store.reading import analyze, most_rows_read
 from tests.store.scenes import edit, new, put, running
@@ -256,3 +261,58 @@ def test_of_one_that_waits_for_much_little_is_read(store: SqlStore) -> None:
     store.database.run(text(f"INSERT INTO polos_waits ({columns}) VALUES {values}"))
     analyze(store.database)
     assert most_rows_read(store.database, lambda: store.find(Sought())) < 60
+
+
+@pytest.fixture
+def english(tmp_path: Path) -> Iterator[SqlStore]:
+    """A database in whose order "a" comes before "B", as it does in PostgreSQL in most places."""
+    url = f"sqlite:///{tmp_path / 'english.db'}"
+    made = Database(url)
+    upgrade(made)
+    made.close()
+    with sqlite3.connect(tmp_path / "english.db") as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = "
+            "replace(sql, '(\n\tid VARCHAR(255)', '(\n\tid VARCHAR(255) COLLATE NOCASE') "
+            "WHERE name = 'polos_executions'"
+        )
+    with sqlite3.connect(tmp_path / "english.db") as connection:
+        connection.execute("REINDEX")
+    connection.close()
+    made = Database(url)
+    yield SqlStore(made, "default")
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "sought",
+    [
+        Sought(limit=2),
+        Sought(limit=2, id_prefix="x"),
+        Sought(limit=2, statuses=(Status.FAILED, Status.CANCELLED, Status.RUNNING)),
+    ],
+    ids=["all", "id", "statuses"],
+)
+def test_no_order_of_texts_hides_anything(english: SqlStore, sought: Sought) -> None:
+    kinds = (Status.FAILED, Status.CANCELLED, Status.RUNNING)
+    for number, letter in enumerate("aBcDeFgHiJ"):
+        put(english.database, kinds[number % 3], f"x{letter}")
+        # Those of one batch are created at one moment.
+        edit(english.database, f"x{letter}", created_at=10**12)
+    forth, back = walked(english, sought)
+    assert sorted(forth) == sorted(f"x{letter}" for letter in "aBcDeFgHiJ")
+    assert back == forth[::-1]
+
+
+def walked(store: SqlStore, sought: Sought) -> tuple[list[str], list[str]]:
+    """The ids of all pages, from the first to the last and from there back."""
+    pages = [finding.find(store.database, "default", sought)]
+    while pages[-1].older is not None:
+        pages.append(finding.find(store.database, "default", sought.at(pages[-1].older)))
+    forth = [item.summary.id for page in pages for item in page.items]
+    page, back = pages[-1], [item.summary.id for item in reversed(pages[-1].items)]
+    while page.newer is not None:
+        page = finding.find(store.database, "default", sought.at(page.newer, newer=True))
+        back += [item.summary.id for item in reversed(page.items)]
+    return forth, back
