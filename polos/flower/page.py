@@ -7,10 +7,9 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flower.views import BaseHandler
-from tornado.escape import url_escape
 from tornado.web import HTTPError, authenticated
 
 from polos.errors import ConfigurationError, SchemaError, StoreUnavailable
@@ -102,7 +101,8 @@ class PageHandler(BaseHandler):
     def execution_href(self, execution_id: str) -> str:
         """The address of an execution's page."""
         path, _, query = self.href("polos_workflows").partition("?")
-        name = url_escape(execution_id, plus=False)
+        # All of it: a browser takes the "/.." of an id for its own.
+        name = quote(execution_id, safe="")
         return f"{path}/execution/{name}{'?' if query else ''}{query}"
 
     def offered(self, status: Status, **given: Any) -> list[Offer]:

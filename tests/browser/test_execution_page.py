@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,10 @@ def test_the_id_is_copied(shown: Site, open_page: Open) -> None:
     page.get_by_role("button", name="Copy the execution's id").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == "22222222-failed"
+
+
+def test_how_long_it_takes_is_by_the_clock_of_the_server(shown: Site, page: Page) -> None:
+    Written(shown.store, "clocked", 60 * SECOND, workflow_id="clocked").put(Status.RUNNING)
+    page.clock.set_fixed_time(datetime.now(UTC) + timedelta(days=3))
+    page.goto(f"{shown.url}/workflows?workflow=clocked")
+    expect(page.locator("[data-polos-since]")).to_have_text(re.compile(r"^\d+ min( \d+ s)?$"))

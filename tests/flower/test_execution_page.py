@@ -16,6 +16,7 @@ from tornado.options import options
 from polos.flower.assets import FOLDER
 from polos.model.records import Kind
 from polos.model.states import Status
+from polos.model.steps import StepPlace
 from polos.store.sql_store import SqlStore
 from tests.flower.executions import HOSTILE, MS, SECOND, Written
 from tests.flower.pages import Site, opened
@@ -342,7 +343,7 @@ def test_what_is_large_comes_when_it_is_unfolded(site: Site) -> None:
         it.step(f"step_{number}", 0, number * MS, {"text": "x" * 1500})
     it.put(Status.COMPLETED)
     page = body(site.page("budget"))
-    later = re.findall(r'data-polos-load><summary>.*?</summary><a href="([^"]+)">', page)
+    later = re.findall(r'data-polos-load="[^"]+"><summary>.*?</summary><a href="([^"]+)">', page)
     assert 5 < len(later) < 20
     assert page.count("x" * 1500) == 20 - len(later)
     url = urljoin(f"{site.url}/workflows/execution/budget", unescape(later[0]))
@@ -614,3 +615,23 @@ def test_ids_may_need_quoting(site: Site) -> None:
     assert '"asked"' in page.text
     [link] = [link for link in read(page).links if "what=output" in link]
     assert len(site.get(link).text) > 5000
+
+
+def test_a_page_before_the_first_full_one_is_filled_from_behind(site: Site) -> None:
+    it = Written(site.store, "thirty")
+    for number in range(30):
+        it.step(f"step_{number:02}", SECOND, SECOND + number * MS, number)
+    it.put(Status.COMPLETED, 2 * SECOND)
+    place = StepPlace(0, 7, "step_06").to_cursor()
+    text = site.page("thirty", steps=f"before:{place}").text
+    assert "<b>1–24 of 30</b>" in text
+
+
+@pytest.mark.parametrize("id_", ["shop/value", "shop/../order", "shop//order", "50%2F"])
+def test_the_list_leads_to_an_execution_whatever_its_id(site: Site, id_: str) -> None:
+    Written(site.store, id_).put(Status.COMPLETED)
+    listed = site.get("/workflows", params={"text": id_}).text
+    found = re.search(r'class="polos-id"><a href="([^"]*)"', listed)
+    assert found is not None
+    page = httpx.get(urljoin(site.url, unescape(found[1])))
+    assert f'<code id="execution-id">{id_}</code>' in page.text

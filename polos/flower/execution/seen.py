@@ -129,11 +129,9 @@ def _page(store: SqlStore, head: Head, asked: Asked) -> StepPage:
     page = store.steps(head, asked)
     if len(page.rows) == min(page.total, asked.limit):
         return page
-    # It begins so near to the end that there is room for more, or for all.
-    whole = store.steps(
-        head, replace(asked, last=True, key=None, since=None, failed=False, after=None)
-    )
-    return replace(whole, found=page.found)
+    # It begins so near to the end, or ends so near to the beginning, that there is room for more.
+    nearest = Asked(last=asked.before is None, limit=asked.limit)
+    return replace(store.steps(head, nearest), found=page.found)
 
 
 def _one_step(served: Served, store: SqlStore, found: Seen) -> Seen | None:

@@ -1,4 +1,5 @@
-// The list: filters that apply at once, how long what has not ended has taken, what is ticked.
+// The list: filters that apply at once, how long what has not ended has taken, what is ticked. Needs
+// polos.js before it.
 "use strict";
 
 (() => {
@@ -18,7 +19,7 @@
   }
 
   function tick() {
-    const now = Date.now();
+    const now = window.polos.now();
     for (const element of document.querySelectorAll("[data-polos-since]")) {
       const seconds = Math.max(0, Math.floor((now - Date.parse(element.dataset.polosSince)) / 1000));
       element.textContent = lasting(seconds);

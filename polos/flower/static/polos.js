@@ -130,6 +130,18 @@
     if (!bad && !link) setTimeout(() => toast.remove(), 8000);
   }
 
+  // -- the time ----------------------------------------------------------------------------
+
+  // How many milliseconds this clock is ahead of the server's, which tells whole seconds.
+  let ahead = 0;
+
+  function hear(date) {
+    const found = Date.now() - Date.parse(date);
+    if (Math.abs(found - ahead) > 2000) ahead = found;
+  }
+
+  const now = () => Date.now() - ahead;
+
   // -- live parts --------------------------------------------------------------------------
 
   let parts = [];
@@ -187,6 +199,7 @@
       address.hash = "";
       const headers = this.etag ? { "If-None-Match": this.etag } : {};
       const answer = await fetch(address, { headers, signal, cache: "no-store", redirect: "manual" });
+      hear(answer.headers.get("Date"));
       if (answer.status === 304) return;
       if (answer.ok) this.show(await answer.text(), answer.headers.get("ETag"));
       else if (answer.type === "opaqueredirect" || [401, 403, 404, 410].includes(answer.status)) {
@@ -275,7 +288,7 @@
     showState();
   }
 
-  window.polos = { ROOT, make, announce, tell, refresh, begin };
+  window.polos = { ROOT, make, announce, tell, now, refresh, begin };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
   else begin();
 })();
