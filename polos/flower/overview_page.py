@@ -9,7 +9,7 @@ from tornado.web import authenticated
 
 from polos.flower.kept import Kept
 from polos.flower.page import PageHandler
-from polos.flower.spark import HEIGHT, WIDTH, bars, in_words
+from polos.flower.spark import HEIGHT, WIDTH, bars, in_words, outline
 from polos.model.inert import one_line
 from polos.model.records import as_datetime
 from polos.model.statistics import Day
@@ -19,6 +19,7 @@ from polos.model.words import at, lasting
 _days: Kept[Day] = Kept(fresh=30, stale=900)
 _PATIENCE = 1.0
 _DAY = 86_400_000_000
+_MOST_SHOWN = 50
 
 
 class OverviewPage(PageHandler):
@@ -28,9 +29,18 @@ class OverviewPage(PageHandler):
     async def get(self) -> None:
         """Show the figures as they were worked out last."""
         seen = await self._seen()
-        given: dict[str, Any] = {"day": seen, "project_id": self.project_id}
+        after: str = self.get_query_argument("after", "")
+        flows = [it for it in (seen.flows if seen else ()) if it.workflow_id > after]
+        given: dict[str, Any] = {"day": seen, "project_id": self.project_id, "after": after}
+        given |= {"flows": flows[:_MOST_SHOWN], "more": len(flows) > _MOST_SHOWN}
         given |= {"at": at, "as_datetime": as_datetime, "lasting": lasting, "one_line": one_line}
-        given |= {"bars": bars, "in_words": in_words, "width": WIDTH, "height": HEIGHT}
+        given |= {
+            "bars": bars,
+            "outline": outline,
+            "in_words": in_words,
+            "width": WIDTH,
+            "height": HEIGHT,
+        }
         given |= {"day_long": _DAY}
         if self.part == "figures":
             self.render("polos-overview-figures.html", **given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,6 +11,8 @@ from polos.model.words import counted
 
 WIDTH, HEIGHT = 120, 28
 _BAR = WIDTH // 24
+# That of the line that draws one, as the style sheet has it.
+_WIDE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ def bars(started: Sequence[int], failed: Sequence[int]) -> list[Bar]:
 
     pairs = zip(started, failed, strict=True)
     return [Bar(n * _BAR, height(s), height(f)) for n, (s, f) in enumerate(pairs)]
+
+
+def outline(heights: Iterable[tuple[int, float]]) -> str:
+    """Bars as one line of SVG, from where each begins and its height: a page has thousands."""
+    return "".join(f"M{x + _WIDE // 2} {HEIGHT}v-{round(it)}" for x, it in heights if it)
 
 
 def in_words(started: Sequence[int], failed: Sequence[int], now: Micros) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polos.flower.spark import HEIGHT, bars, in_words
+from polos.flower.spark import HEIGHT, bars, in_words, outline
 from polos.model.records import SECOND, Micros
 
 NOW = Micros(24 * 3600 * SECOND)
@@ -16,6 +16,10 @@ def test_the_highest_is_as_high_as_there_is_place() -> None:
     # One among a thousand is seen.
     assert found[1].failed == 1.5
     assert all(bar.height == 0 for bar in bars(NOTHING, NOTHING))
+
+
+def test_bars_are_drawn_as_one_line_without_those_of_no_height() -> None:
+    assert outline([(0, 28.0), (5, 0.0), (10, 1.5)]) == "M2 28v-28M12 28v-2"
 
 
 def test_in_words_it_says_how_much_and_when() -> None:
