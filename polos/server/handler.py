@@ -172,7 +172,7 @@ class ApiHandler(BaseHandler):
         self._most = _TIMES * self.served.settings.max_value_bytes + _MORE
         headers = self.request.headers
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        length = int(headers.get("Content-Length") or 0)
+        length = _length(headers.get("Content-Length", ""))
         has_body = length > 0 or "Transfer-Encoding" in headers
         if operation.method == "POST" and (kind or has_body) and kind != JSON_TYPE:
             raise RequestError(
@@ -309,6 +309,13 @@ _CODES = {
     404: ("there is nothing at this address; openapi.json lists what there is", "NotFound"),
     405: ("this address has no such method; the Allow header lists those it has", "WrongMethod"),
 }
+
+
+def _length(text: str) -> int:
+    """The length of a body; 0 for what is no number, which Tornado then refuses by itself."""
+    # Twice the same, put together with a comma, is allowed.
+    first = text.partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() else 0
 
 
 def _as_get(method: str | None) -> str:

@@ -149,6 +149,14 @@ class Hub:
             log.log(logging.DEBUG if self._trouble else logging.WARNING, "watching: %s", error)
             self._trouble = True
             return
+        except Exception:  # what a row holds that newer code wrote, for one: all others are told of
+            log.log(
+                logging.DEBUG if self._trouble else logging.ERROR,
+                "what is watched can't be looked at; it is tried again",
+                exc_info=True,
+            )
+            self._trouble = True
+            return
         self._trouble = False
         for id_, state in found.items():
             streams = self._streams.get((project_id, id_), ())

@@ -22,6 +22,7 @@ from tests.support.api_server import ApiServer
 from tests.support.servers import HOST, free_port
 
 JSON = {"Content-Type": "application/json"}
+JSON_LINE = "Content-Type: application/json"
 
 
 def _all_errors(kind: type[errors.PolosError] = errors.PolosError) -> Iterator[type]:
@@ -173,6 +174,17 @@ def test_what_is_no_http(lite: Api) -> None:
             line.settimeout(30)
             assert b" 200 " not in line.recv(1000)
     assert lite.http.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(("length", "status"), [("2, 2", b" 422 "), ("x", b" 400 ")])
+def test_an_odd_length_of_a_body_is_no_error_of_the_server_s_own(
+    lite: Api, length: str, status: bytes
+) -> None:
+    head = f"Host: localhost\r\nPolos-Request: 1\r\n{JSON_LINE}\r\nContent-Length: {length}"
+    with socket.create_connection((HOST, lite.server.port)) as line:
+        line.sendall(f"POST /api/polos/prune HTTP/1.1\r\n{head}\r\n\r\n{{}}".encode())
+        line.settimeout(30)
+        assert status in line.recv(1000).partition(b"\r\n")[0]
 
 
 def test_one_connection_serves_many_requests(lite: Api) -> None:
