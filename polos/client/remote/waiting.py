@@ -163,6 +163,8 @@ class Waiting:
                     break
                 self._note(error)
                 await asyncio.sleep(_pause(failures))
+            except Exception as error:  # a mistake here: nobody is to wait for ever because of it
+                self._give_up(question, error)
             else:
                 failures, self._trouble = 0, ""
                 for execution in ended:
@@ -181,7 +183,7 @@ class Waiting:
             if future.set_running_or_notify_cancel():
                 future.set_result(execution)
 
-    def _give_up(self, question: _Question, error: PolosError) -> None:
+    def _give_up(self, question: _Question, error: Exception) -> None:
         for id_ in list(question.ids):
             for future in self._let_go(id_):
                 _fail(future, error)
@@ -230,7 +232,7 @@ def _is_final(error: PolosError, failures: int) -> bool:
     return not is_own or failures >= _MOST_ERRORS
 
 
-def _fail(future: Future[Execution], error: PolosError) -> None:
+def _fail(future: Future[Execution], error: Exception) -> None:
     if future.set_running_or_notify_cancel():
         future.set_exception(error)
 
