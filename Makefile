@@ -9,7 +9,7 @@ unexport PYTHONHOME PYTHONPATH
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: test chaos boundaries programs demo bench lint ruff mypy pyright floors install clean
+.PHONY: test chaos boundaries programs demo screenshots bench lint ruff mypy pyright floors install clean
 
 # Part of them: make test ARGS="tests/unit -k lease"
 test: $(INSTALLED)
@@ -25,6 +25,10 @@ programs: $(INSTALLED)
 
 demo: $(INSTALLED)
 	cd examples/workflow_basics && ../../$(BIN)/python demo.py
+
+# The pictures in docs/screenshots; each run of the browser tests leaves its own in .screenshots.
+screenshots: $(INSTALLED)
+	$(BIN)/python -m tests.browser.photos
 
 # Each can be run alone; make -k lint goes on after one that fails.
 lint: ruff mypy pyright floors
@@ -67,5 +71,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf .venv .bench .celery-source build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .bench .celery-source .screenshots build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,10 +25,11 @@ from tests.acceptance.stacks import Stack, server_stack
 from tests.support.processes import Program
 from tests.support.servers import HOST, PostgresServer, RedisServer, free_port
 
-COUNT, STEPS, TIMES = 1_000_000, 5_000, 50
-SMOKE = 2_000, 50, 3
+COUNT, STEPS, CHILDREN, TIMES = 1_000_000, 5_000, 10_000, 50
+SMOKE = 2_000, 50, 50, 3
 GOAL = Goal(100, of_ratio=False)
 _LONG = "00000000-long"
+_WIDE = "00000000-wide"
 _START_SECONDS = 120.0
 
 # Thirty days of twenty workflows: one in fifty fails, one in a hundred waits, some are queued.
@@ -66,11 +67,31 @@ VALUES (:id, 'default', 'long', 'completed', '{}', '1', 1,
   :now - 9000000000, :now - 9000000000, :now)
 """
 _STEPS = """
-INSERT INTO polos_checkpoints (execution_id, step_key, kind, turn, position, value, attempts,
-  started_at, created_at)
-SELECT :id, 'step-' || n, 'step', 1, n, '{"number": 7}', 1,
+INSERT INTO polos_checkpoints (execution_id, step_key, kind, turn, position, value, failure,
+  attempts, started_at, created_at)
+SELECT :id, 'step-' || n, 'step', 1, n, CASE WHEN n % 999 <> 5 THEN '{"number": 7}'::bytea END,
+  CASE WHEN n % 999 = 5 THEN '{"reason": "no luck", "error_type": "ValueError"}'::bytea END, 1,
   :now - 9000000000 + n * 1000000, :now - 9000000000 + n * 1000000 + 900000
 FROM generate_series(1::bigint, :steps) AS n
+"""
+# It waits for all of them, of which a tenth has ended.
+_WIDE_ONE = """
+INSERT INTO polos_executions (id, project_id, workflow_id, status, payload, claims, created_at,
+  started_at)
+VALUES (:id, 'default', 'wide', 'waiting', '{}', 1, :now - 9000000000, :now - 9000000000)
+"""
+_CHILDREN = """
+INSERT INTO polos_executions (id, project_id, workflow_id, status, payload, result, claims,
+  created_at, started_at, finished_at, parent_execution_id, parent_step_key, parent_waits)
+SELECT :id || '-' || n, 'default', 'kid', CASE WHEN n % 10 = 1 THEN 'completed' ELSE 'waiting' END,
+  '{}', CASE WHEN n % 10 = 1 THEN '1'::bytea END, 1, :now - 8000000000 + n, :now - 8000000000 + n,
+  CASE WHEN n % 10 = 1 THEN :now - 7000000000 + n END, :id, 'kid-' || n, true
+FROM generate_series(1::bigint, :children) AS n
+"""
+_AWAITED = """
+INSERT INTO polos_waits (execution_id, step_key, kind, target_id, attempts, started_at)
+SELECT parent_execution_id, parent_step_key, 'invoke_and_wait', id, 0, created_at
+FROM polos_executions WHERE parent_execution_id = :id
 """
 
 
@@ -91,6 +112,9 @@ def pages(middle: int) -> dict[str, str]:
         "list, until fifteen days ago": f"/workflows?span=between&to={_iso(middle)}",
         "overview": "/workflows/overview",
         f"execution, {STEPS:,} steps": f"/workflows/execution/{_LONG}",
+        "  from the first that failed on": f"/workflows/execution/{_LONG}?steps=failed",
+        "  its timeline alone": f"/workflows/execution/{_LONG}?part=timeline",
+        f"execution, {CHILDREN:,} children": f"/workflows/execution/{_WIDE}",
     }
 
 
@@ -98,14 +122,21 @@ def _iso(micros: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M", time.gmtime(micros // 1_000_000))
 
 
-def fill(database: Database, count: int, steps: int) -> int:
-    """Write so many executions, and one with so many steps; the moment of the newest."""
+def fill(database: Database, count: int, steps: int, children: int) -> int:
+    """Write so many executions, one with many steps and one with many children.
+
+    Returns:
+        the moment of the newest.
+    """
     now = int(time.time() * 1_000_000)
     database.run(text(_EXECUTIONS), {"now": now, "count": count})
     for statement in (_TAGS, _WAITS):
         database.run(text(statement))
     database.run(text(_LONG_ONE), {"id": _LONG, "now": now})
     database.run(text(_STEPS), {"id": _LONG, "now": now, "steps": steps})
+    database.run(text(_WIDE_ONE), {"id": _WIDE, "now": now})
+    database.run(text(_CHILDREN), {"id": _WIDE, "now": now, "children": children})
+    database.run(text(_AWAITED), {"id": _WIDE})
     database.run(text("VACUUM ANALYZE"))
     return now
 
@@ -149,7 +180,7 @@ def measure(client: httpx.Client, addresses: Mapping[str, str], times: int) -> d
     return {name: scaled(summarize(samples), 1000) for name, samples in took.items()}
 
 
-def play(count: int, steps: int, times: int) -> list[Row]:
+def play(count: int, steps: int, children: int, times: int) -> list[Row]:
     """Fill, ask."""
     with (
         PostgresServer(settings={"shared_buffers": "512MB", "max_wal_size": "4GB"}) as postgres,
@@ -159,7 +190,7 @@ def play(count: int, steps: int, times: int) -> list[Row]:
     ):
         client: PolosClient = stack.client()
         began = time.monotonic()
-        now = fill(client.bound.store.database, count, steps)
+        now = fill(client.bound.store.database, count, steps, children)
         client.close()
         line(f"{count:,} executions written in {time.monotonic() - began:.0f} s")
         with flower(stack) as asked:
@@ -169,7 +200,7 @@ def play(count: int, steps: int, times: int) -> list[Row]:
 
 def run(options: Options) -> None:
     """Play it and publish the table."""
-    rows = play(*(SMOKE if options.smoke else (COUNT, STEPS, TIMES)))
+    rows = play(*(SMOKE if options.smoke else (COUNT, STEPS, CHILDREN, TIMES)))
     worst = "\n".join(f"- {row.what}: at worst {row.ours.most:.0f} ms" for row in rows)
     publish(options, "pages", rows, text=f"\n{worst}\n")
 

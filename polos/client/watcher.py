@@ -171,7 +171,7 @@ class Watcher:
             if self._nudge.wait(longest):
                 self._nudge.clear()
                 pause = _SHORTEST
-            elif self._retires():
+            elif not (wanted or untold) and self._retires():
                 return
             else:
                 pause = min(pause * _GROWTH, _LONGEST)

@@ -7,6 +7,7 @@ has changed, or where the row holds a plain dict.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Annotated, Any, get_args, get_origin
@@ -73,7 +74,8 @@ def foreign_payload(data: bytes, limit: int = MAX_VALUE_BYTES) -> bytes:
     if record is not None and _tag(record) == "model":
         record.pop("h", None)
         return to_bytes(record, limit)
-    return to_bytes(parse(data, lambda: _as_fields), limit)
+    # Written anew: a tag may have been spelled in another way, by which it is not seen as one.
+    return to_bytes(parse(to_bytes(record, limit), lambda: _as_fields), limit)
 
 
 _PAYLOADS = frozenset({None, "dict", "model"})
@@ -89,10 +91,17 @@ def _as_fields(record: dict[str, Any]) -> Any:
     if _tag(record) not in _WITH_FIELDS:
         return record
     try:
+        for _, text in record.get("k", {}).values():
+            json.loads(text, object_hook=_untagged)
         fields = plain_model(record)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise CodecError(f"a part of the payload is damaged: {error!r}") from error
-    if isinstance(fields, dict) and TAG in fields:
+    return _untagged(fields) if isinstance(fields, dict) else fields
+
+
+def _untagged(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields, of which none would make them something else."""
+    if TAG in fields:
         raise CodecError(f"a part of the payload has a field {TAG!r}, which can't be kept")
     return fields
 

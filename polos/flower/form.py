@@ -21,6 +21,7 @@ _MOST_CHOICES = 500
 _ONE_LINE = 100
 _INPUTS = {"date": "date", "time": "time", "date-time": "moment", "password": "secret"}
 _LINES = ("uuid", "email", "uri", "duration", "ipv4", "ipv6", "ipvanyaddress", "hostname")
+_NULL: Schema = {"type": "null"}
 _SCALARS = {"integer": "integer", "number": "number", "boolean": "boolean", "string": "text"}
 
 
@@ -145,8 +146,8 @@ class _Reader:
             listed = [{**schema, "type": one} for one in types]
         if not isinstance(listed, list):
             return [schema], False
-        members = [it for it in listed if it.get("type") != "null"]
-        return members or [{"type": "null"}], len(members) < len(listed)
+        members: list[Schema] = [it for it in listed if it.get("type") != "null"]
+        return members or [_NULL], len(members) < len(listed)
 
     def _union(self, members: list[Schema], path: _Path) -> Field:
         # What Pydantic makes of a Decimal; as a text it is exact.

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 
-from celery import current_app
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from polos.binding.of_app import bound_apps
 from polos.flower.measuring import Measured, Measuring
 from polos.model.measures import BOUNDS, Present, Spread
 from polos.model.records import SECOND
@@ -37,7 +37,9 @@ class PolosCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The metrics; none where the app has no Polos."""
-        served = served_of(current_app._get_current_object())
+        # A process with Flower has one; it need not be the current one.
+        apps = bound_apps()
+        served = served_of(apps[0]) if apps else None
         if served is None:
             return ()
         with self._lock:

@@ -134,10 +134,19 @@ def find_home(start: Path | None = None) -> Path:
 
     ``POLOS_HOME`` where set, else the nearest ``.polos`` from the current folder upwards, else a
     new one in the current folder.
+
+    Raises:
+        ConfigurationError: it can't be made.
     """
     chosen = os.environ.get("POLOS_HOME")
     here = Path(chosen).expanduser() if chosen else _nearest(start or Path.cwd())
-    here.mkdir(parents=True, exist_ok=True)
+    try:
+        here.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder {str(here)!r} can't be made ({error.strerror}); set POLOS_HOME to "
+            "one that can be written"
+        ) from error
     return here
 
 

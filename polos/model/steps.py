@@ -73,6 +73,7 @@ class StepRow:
         input: what it was given.
         value: what it came to.
         failure: the encoded error, or the last one of a step in back-off.
+        payload: what its child was given.
     """
 
     key: str
@@ -89,6 +90,7 @@ class StepRow:
     value: Cut | None = None
     failure: Cut | None = None
     child: Child | None = None
+    payload: Cut | None = None
 
 
 @dataclass(frozen=True, slots=True)

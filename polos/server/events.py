@@ -10,7 +10,7 @@ from tornado.iostream import StreamClosedError
 
 from polos.server.hub import Hub, State, Stream
 from polos.server.operation import Answer, Call, Door
-from polos.server.problems import RETRY_AFTER, RequestError
+from polos.server.problems import unanswered
 
 EVENT_STREAM = "text/event-stream"
 
@@ -29,7 +29,7 @@ _dump = json.JSONEncoder(separators=(",", ":")).encode
 
 async def events(call: Call) -> Answer | None:
     """Tell of an execution until it has ended."""
-    await call.served.ask(call.client.get, call.execution_id)
+    await call.ask(call.client.get, call.execution_id)
     seen = call.door.request.headers.get("Last-Event-ID")
     with call.served.part(Hub).stream(call.project_id, call.execution_id) as stream:
         state = await _first(stream)
@@ -49,12 +49,7 @@ async def _first(stream: Stream) -> State:
             while stream.state is None:
                 await stream.changed.wait()
     except TimeoutError:
-        raise RequestError(
-            503,
-            "the database did not answer; try again",
-            "StoreUnavailable",
-            {"Retry-After": str(RETRY_AFTER)},
-        ) from None
+        raise unanswered() from None
     return stream.state
 
 

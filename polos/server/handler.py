@@ -18,7 +18,14 @@ from polos.definition.names import check_text
 from polos.errors import ExecutionNotFound, PolosError, StoreUnavailable, WorkflowNotFound
 from polos.server.access import Caller, Refused, caller_of, check_change
 from polos.server.operation import JSON_TYPE, Answer, Call, Operation
-from polos.server.problems import PROBLEM_TYPE, Problem, RequestError, problem_of, title_of
+from polos.server.problems import (
+    PROBLEM_TYPE,
+    Problem,
+    RequestError,
+    problem_of,
+    title_of,
+    unanswered,
+)
 from polos.server.reading import invalid, read_body, read_query
 from polos.server.requests import Nothing
 from polos.server.served import Served, served_of
@@ -29,8 +36,8 @@ T = TypeVar("T")
 log = logging.getLogger("polos.server")
 
 _IN_HEADER = re.compile(r"(?:[ -$&-~]|%[0-9A-Fa-f]{2})*")
-# In a body, values are texts inside of JSON, which takes up to twice their size; and all the rest.
-_TIMES, _MORE = 2, 64 * 1024
+# A body has room for so many bytes beside its values.
+_MORE = 64 * 1024
 
 _WRONG = (PolosError, Refused, RequestError)
 
@@ -169,7 +176,7 @@ class ApiHandler(BaseHandler):
         self._check_body(operation)
 
     def _check_body(self, operation: Operation) -> None:
-        self._most = _TIMES * self.served.settings.max_value_bytes + _MORE
+        self._most = operation.most_values * self.served.settings.max_value_bytes + _MORE
         headers = self.request.headers
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         length = _length(headers.get("Content-Length", ""))
@@ -245,6 +252,8 @@ class ApiHandler(BaseHandler):
             return await self._done(operation, call)
         except _WRONG:
             raise
+        except TimeoutError:
+            raise unanswered() from None
         except Exception:
             await self.served.ask(self._check_schema)
             raise
@@ -254,14 +263,14 @@ class ApiHandler(BaseHandler):
 
     async def _done(self, operation: Operation, call: Call) -> _Sent | None:
         """What is to be sent: made in a thread, because that asks the database."""
-        if not inspect.iscoroutinefunction(operation.does):
-            does = cast("Callable[[Call], Answer]", operation.does)
-            return await self.served.ask(
-                lambda: self._made(does(self._with_input(operation, call)))
-            )
-        call = await self.served.ask(self._with_input, operation, call)
-        answer = await self.attend(operation.does(call))
-        return None if answer is None else await self.served.ask(self._made, answer)
+        if inspect.iscoroutinefunction(operation.does):
+            call = await call.ask(self._with_input, operation, call)
+            answer = await self.attend(operation.does(call))
+            return None if answer is None else await call.ask(self._made, answer)
+        does = cast("Callable[[Call], Answer]", operation.does)
+        # A change is not given up: nobody could tell what has become of it.
+        ask = self.served.ask if operation.changes else call.ask
+        return await ask(lambda: self._made(does(self._with_input(operation, call))))
 
     def _with_input(self, operation: Operation, call: Call) -> Call:
         query = read_query(operation.query or Nothing, self.request.query_arguments)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 from tornado.httputil import HTTPServerRequest
@@ -19,6 +20,11 @@ JSON_TYPE = "application/json"
 
 # Smaller answers fit into one packet anyway.
 _WORTH_PACKING = 1400
+# Seconds that a look into the database may take, its turn among others included.
+PATIENCE = 60.0
+
+T = TypeVar("T")
+
 _dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -118,6 +124,14 @@ class Call:
         """The execution that the path names."""
         return self.path["execution_id"]
 
+    async def ask(self, work: Callable[..., T], *args: Any) -> T:
+        """Run what looks into the database in a thread.
+
+        Raises:
+            TimeoutError: it gives no answer.
+        """
+        return await asyncio.wait_for(self.served.ask(work, *args), PATIENCE)
+
     def with_input(self, query: Any, body: Any) -> Call:
         """The same call, what was sent with it read."""
         return replace(self, query=query, body=body)
@@ -166,6 +180,8 @@ class Operation:
         body_example: such a body.
         is_open: whether it is answered without asking who asks.
         changes: whether it changes anything.
+        most_values: how many of the largest values that may be kept the body has room for. They
+            are texts inside of JSON, which takes up to twice their size.
     """
 
     name: str
@@ -182,3 +198,4 @@ class Operation:
     body_example: Any = None
     is_open: bool = False
     changes: bool = False
+    most_values: int = 2

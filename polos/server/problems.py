@@ -65,6 +65,12 @@ class RequestError(Exception):
         self.faults = faults
 
 
+def unanswered() -> RequestError:
+    """The error of a database that gives no answer."""
+    headers = {"Retry-After": str(RETRY_AFTER)}
+    return RequestError(503, "the database does not answer; try again", "DatabaseSilent", headers)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An answer that says what is wrong.

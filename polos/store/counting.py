@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, func, literal_column, select
+from sqlalchemy import bindparam, case, func, literal_column, select
 
 from polos.model.finding import Count, Sought
 from polos.model.states import Status
@@ -97,7 +97,7 @@ def _completed(database: Database, named: dict[str, str], found: dict[Status, Co
 
 
 def _number(database: Database, named: dict[str, str], having: Any, most: int) -> int:
-    some: Select[Any] = select(literal_column("1").label("one")).where(*having).limit(most + 1)
+    some: Any = select(literal_column("1").label("one")).where(*having).limit(most + 1)
     counted = select(func.count().label("number")).select_from(some.subquery("some"))
     return int(database.run(counted, named)[0].number)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from polos.model.finding import Found, Listed, Sought
 from polos.model.listing import Place
@@ -105,7 +105,7 @@ class _Reader:
         shown = rows[: self.sought.limit]
         return _Read(shown, _place(shown[-1]) if len(rows) > len(shown) else None)
 
-    def _few(self) -> Select[Any]:
+    def _few(self) -> Any:
         wanted = (*self.source.having, *conditions(dict(table.c), self.source.rest))
         return (
             select(*_SHOWN)
@@ -113,7 +113,7 @@ class _Reader:
             .order_by(*self.order.clauses(table.c.created_at, table.c.id))
         )
 
-    def _shown(self, chosen: Select[Any]) -> Select[Any]:
+    def _shown(self, chosen: Any) -> Any:
         page = chosen.subquery("chosen")
         return (
             select(*_SHOWN)

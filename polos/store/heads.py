@@ -23,6 +23,7 @@ from polos.store.unindexed import of_project
 _LARGE = ("payload", "result", "failure", "initial_state")
 _LIGHT = tuple(name for name in SAME_NAME if name not in _LARGE)
 _MOST_ANCESTORS = 16
+_MOST_RUNNING = 20
 # What may be asked for as a whole.
 OF_EXECUTION = ("payload", "result", "failure", "initial_state")
 OF_STEP = ("input", "value", "failure")
@@ -52,7 +53,7 @@ _SHOWN = (
     table.c.finished_at,
 )
 _relative = select(*_SHOWN).where(*_is_it)
-_relatives = select(*_SHOWN).where(
+_relatives = select(*_SHOWN, *beginnings(table.c.payload)).where(
     table.c.id.in_(bindparam("ids", expanding=True)), table.c.project_id == bindparam("project")
 )
 _by_status = (
@@ -93,7 +94,8 @@ def _keys(marked: str | None) -> tuple[str, ...]:
         found = json.loads(marked) if marked else []
     except ValueError:
         return ()
-    return tuple(key for key in found if isinstance(key, str)) if isinstance(found, list) else ()
+    keys = found if isinstance(found, list) else []
+    return tuple(key for key in keys if isinstance(key, str))[:_MOST_RUNNING]
 
 
 def ancestors(database: Database, project_id: str, parent_id: str | None) -> tuple[Child, ...]:
@@ -108,12 +110,14 @@ def ancestors(database: Database, project_id: str, parent_id: str | None) -> tup
     return tuple(found)
 
 
-def relatives(database: Database, project_id: str, ids: Sequence[str]) -> dict[str, Child]:
-    """Executions by their ids."""
+def relatives(
+    database: Database, project_id: str, ids: Sequence[str]
+) -> dict[str, tuple[Child, Cut | None]]:
+    """Executions with their payloads by their ids."""
     if not ids:
         return {}
     rows = database.run(_relatives, {"ids": list(ids), "project": project_id})
-    return {row.id: _child(row) for row in rows}
+    return {row.id: (_child(row), cut_of(row, "payload")) for row in rows}
 
 
 def children_by_status(database: Database, project_id: str, parent_id: str) -> dict[str, int]:

@@ -33,7 +33,10 @@ def steps(database: Database, project_id: str, head: Head, asked: Asked) -> Step
 
     def with_child(row: StepRow) -> StepRow:
         known = [there[id_] for id_ in wanted.get(row.key, ()) if id_ in there]
-        return replace(row, child=known[0]) if known else row
+        if not known:
+            return row
+        child, payload = known[0]
+        return replace(row, child=child, payload=payload)
 
     return replace(
         found,
@@ -92,7 +95,7 @@ def _with_root(database: Database, project_id: str, head: Head, found: Family) -
     if root is None or any(it.id == root for it in found.ancestors):
         return found
     known = heads.relatives(database, project_id, [root])
-    return replace(found, root=known.get(root))
+    return replace(found, root=known[root][0] if root in known else None)
 
 
 def _with_siblings(database: Database, project_id: str, head: Head, found: Family) -> Family:

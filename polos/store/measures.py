@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, bindparam, case, cast, func, select
+from sqlalchemy import ColumnElement, Integer, bindparam, case, cast, func, select
 from sqlalchemy import literal_column as literal
 
 from polos.model.measures import BOUNDS, Ended, Present, Spread
@@ -20,7 +20,7 @@ from polos.store.unindexed import of_project
 _number = func.count().label("number")
 
 
-def _open(status: Status, indexed: ColumnElement[bool]) -> Select[Any]:
+def _open(status: Status, indexed: ColumnElement[bool]) -> Any:
     """Counts by workflow, in the words of the index that has those of this status."""
     return (
         select(table.c.workflow_id, _number)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, case, func, or_, select
+from sqlalchemy import and_, bindparam, case, func, or_, select
 
 from polos.model.facts import SeenWorker
 from polos.model.finding import Count
@@ -61,8 +61,8 @@ def day(database: Database, project_id: str, most: int = MOST) -> Day:
     )
 
 
-def _newest(index: str, moment: Any, *shown: Any) -> Select[Any]:
-    window: Select[Any] = (
+def _newest(index: str, moment: Any, *shown: Any) -> Any:
+    window: Any = (
         select(moment.label("moment"), *shown)
         .where(table.c.project_id == _project, moment >= _since)
         .order_by(moment.desc())
@@ -73,7 +73,7 @@ def _newest(index: str, moment: Any, *shown: Any) -> Select[Any]:
     return window
 
 
-def _hourly(window: Any, *grouped: Any) -> Select[Any]:
+def _hourly(window: Any, *grouped: Any) -> Any:
     # Whole numbers on each database: MySQL's / has a fraction.
     hour = func.floor((window.c.moment - _since) / float(_HOUR)).label("hour")
     return select(hour, *grouped, func.count().label("number")).group_by(hour, *grouped)

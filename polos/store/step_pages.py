@@ -29,7 +29,7 @@ from polos.store.schema import checkpoints, waits
 
 # Into so many parts the time of an execution is cut, to show where its steps lie.
 PARTS = 60
-_MOST_WAITS = 20
+_MOST_WAITS = 10
 _RETRIED = frozenset({Kind.STEP.value, Kind.TRANSACTION.value})
 
 _ORDER = (checkpoints.c.turn, checkpoints.c.position, checkpoints.c.step_key)
@@ -74,6 +74,7 @@ _waiting = (
     )
     .where(_is_open)
     .order_by(
+        case((waits.c.step_key == bindparam("first"), 0), else_=1),
         case((waits.c.due_at.is_(None), 1), else_=0),
         waits.c.due_at,
         waits.c.started_at,
@@ -94,18 +95,20 @@ def page(
         ends: when it ended, or the present.
     """
     place, found = _begin(database, execution_id, asked)
-    places = _page_of(database, execution_id, asked, place)
+    which = asked if found else Asked(last=True, limit=asked.limit)
+    places = _page_of(database, execution_id, which, place)
     waiting = int(database.run(_count_waits, {"the_id": execution_id})[0][0])
+    waits_ = _outstanding(database, execution_id, asked.key) if waiting else ()
     density, before = _density(database, execution_id, places[0] if places else place, begins, ends)
     return StepPage(
         rows=_stored(database, execution_id, places),
-        waits=_outstanding(database, execution_id) if waiting else (),
+        waits=waits_,
         before=before,
         total=sum(part.steps for part in density),
         failed=sum(part.failed for part in density),
         waiting=waiting,
         density=density,
-        found=found,
+        found=found or any(row.key == asked.key for row in waits_),
     )
 
 
@@ -242,9 +245,9 @@ def _done(row: Any, place: StepPlace) -> StepRow:
     )
 
 
-def _outstanding(database: Database, execution_id: str) -> tuple[StepRow, ...]:
-    rows = database.run(_waiting, {"the_id": execution_id})
-    return tuple(
+def _outstanding(database: Database, execution_id: str, first: str | None) -> tuple[StepRow, ...]:
+    rows = database.run(_waiting, {"the_id": execution_id, "first": first or ""})
+    found = [
         StepRow(
             key=row.step_key,
             kind=row.kind,
@@ -258,4 +261,10 @@ def _outstanding(database: Database, execution_id: str) -> tuple[StepRow, ...]:
             failure=cut_of(row, "failure"),
         )
         for row in rows
-    )
+    ]
+    return tuple(sorted(found, key=_by_time))
+
+
+def _by_time(row: StepRow) -> tuple[bool, int, int, str]:
+    """As the query has them, but for the one that is asked for."""
+    return row.due_at is None, row.due_at or 0, row.started_at or 0, row.key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from polos.model.finding import Sought
 from polos.model.listing import Place
@@ -54,12 +54,12 @@ class Order:
         return bool(here <= there) if self.up else bool(here >= there)
 
 
-def window_of(sought: Sought, order: Order, source: Source) -> Select[Any]:
+def window_of(sought: Sought, order: Order, source: Source) -> Any:
     """The ids and times that the index has, with what else of them is looked at."""
     of = source.of
     id_ = table.c.id if of is table else of.c.execution_id
     looked_at = [table.c[name] for name in _CHECKED] if source.rest.is_narrow else []
-    window: Select[Any] = select(id_.label("id"), of.c.created_at, *looked_at)
+    window: Any = select(id_.label("id"), of.c.created_at, *looked_at)
     if looked_at and of is not table:
         window = window.join_from(of, table, table.c.id == id_)
     window = window.where(*source.having, *bounds(sought, order, of.c.created_at, id_))

@@ -16,3 +16,7 @@ polos = Polos(app)
 
 # What a program has that never heard of Polos.
 bare = Celery("bare", set_as_current=False, broker=os.environ["PROJ_BROKER"])
+
+# What gets Polos only with the modules that it imports.
+late = Celery("late", set_as_current=False, broker=os.environ["PROJ_BROKER"])
+late.conf.imports = ["tests.acceptance.late_binding"]

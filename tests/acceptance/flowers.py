@@ -20,6 +20,7 @@ from tests.support.servers import HOST, free_port
 
 PROJECT = "tests.acceptance.command_proj"
 BARE = f"{PROJECT}:bare"
+LATE = f"{PROJECT}:late"
 COOKIE_SECRET = "of-this-test"
 OAUTH = (
     "--auth=.*@example.com",

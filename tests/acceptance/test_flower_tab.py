@@ -12,6 +12,7 @@ import pytest
 from polos.store.database import Database
 from polos.store.migrate import upgrade
 from tests.acceptance.flowers import (
+    LATE,
     OAUTH,
     Flower,
     Flowers,
@@ -75,6 +76,19 @@ def test_the_configuration_file_of_flower_puts_it_there_too_and_never_twice(
         assert has_tab(flower.get("/tasks").text)
         assert flower.get("/polos/static/polos.css").status_code == 200
         assert "olos" not in flower.program.text().partition("Registered tasks")[0]
+
+
+def test_an_app_that_gets_polos_with_its_imports_has_the_tab(flowers: Flowers) -> None:
+    flower = flowers(app=LATE)
+    ready(flower)
+    assert has_tab(flower.get("/tasks").text)
+    page = flower.get("/workflows")
+    assert page.status_code == 200
+    # What has not changed is not sent again.
+    part = flower.get("/workflows?part=rows")
+    known = {"If-None-Match": part.headers["ETag"]}
+    again = flower.get("/workflows?part=rows", headers=known)
+    assert (again.status_code, again.text) == (304, "")
 
 
 # -- logins ------------------------------------------------------------------------------

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.browser.chromium import chromium
 from tests.browser.site import Flower, Site, opened
 from tests.browser.watch import Watch
 from tests.support.processes import ROOT
@@ -18,7 +18,6 @@ from tests.support.servers import PostgresServer, RedisServer
 
 Open = Callable[..., Page]
 
-# ``make screenshots`` keeps those that are shown to people.
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or ROOT / ".screenshots")
 _MILLISECONDS = 20_000
 _open_sites: list[Site] = []
@@ -55,17 +54,9 @@ def flower(site: Site) -> Flower:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The installed Chromium. For a module: while it is driven, this thread has a loop running."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "no chromium; on Debian: apt-get install chromium"
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=chromium,
-            # Root has no sandbox of its own; /dev/shm is small in containers.
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-        )
+    """For a module only: tests of others run loops of their own in this thread."""
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

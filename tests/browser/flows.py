@@ -33,6 +33,16 @@ def paid(order: str) -> str:
     return "paid"
 
 
+def charged(order: str) -> str:
+    """Fails the first time."""
+    path = Path(os.environ[FOLDER], f"{order}-asked")
+    time.sleep(0.4)
+    if not path.exists():
+        path.touch()
+        raise TimeoutError("the bank did not answer")
+    return "charged"
+
+
 class Size(StrEnum):
     SMALL = "small"
     LARGE = "large"
@@ -132,3 +142,24 @@ async def payer(ctx: WorkflowContext, payload: dict) -> str:
 async def echo(ctx: WorkflowContext, payload: dict) -> Any:
     """Gives back what it gets, also as a step."""
     return await ctx.step.run("back", dict, payload)
+
+
+@workflow(id="packing")
+async def packing(ctx: WorkflowContext, payload: dict) -> int:
+    """Packs what was ordered."""
+    for number in range(payload["parcels"]):
+        await ctx.step.run(f"parcel-{number + 1}", asyncio.sleep, 0.3)
+    return int(payload["parcels"])
+
+
+@workflow(id="checkout")
+async def checkout(ctx: WorkflowContext, payload: dict) -> dict[str, Any]:
+    """Sells, packs and sends."""
+    await ctx.step.run("reserve", asyncio.sleep, 0.3)
+    state = await ctx.step.run("charge", charged, payload["order"], base_delay=0.6)
+    parcels, _ = await asyncio.gather(
+        ctx.step.invoke_and_wait("pack", packing, {"parcels": 3}),
+        ctx.step.wait_for("cooling_off", seconds=2),
+    )
+    await ctx.step.run("send", asyncio.sleep, 0.2)
+    return {"state": state, "parcels": parcels}

@@ -81,10 +81,9 @@ def test_one_is_forked_from_a_step_with_another_payload(
     site.open(f"{paid}-paid")
     id_ = site.ended("payer", {"order": order}).id
     go_to(page, flower, id_)
-    page.locator("#steps details").filter(has_text="pay").last.locator("summary").first.click()
-    page.locator("#steps").get_by_role(
-        "button", name=re.compile("Fork from here .* at pay")
-    ).click()
+    step = page.locator("#steps tbody").filter(has=page.get_by_text("pay", exact=True))
+    step.locator("summary").first.click()
+    step.get_by_role("button", name=re.compile("^Fork from here")).click()
     asked = page.get_by_role("dialog", name=f"Fork payer {id_[:8]}…?")
     expect(asked.get_by_label("First step that runs again")).to_have_value("pay")
     asked.get_by_label("With another payload").check()
@@ -128,6 +127,13 @@ def test_several_are_cancelled_from_the_list(site: Site, flower: Flower, page: P
     expect(toast(page)).to_contain_text("2 executions: is cancelled")
     expect(rows.filter(has_text="cancelled")).to_have_count(2, timeout=20_000)
     assert len(site.ids(session_id=session, statuses=(Status.WAITING,))) == 1
+    page.get_by_role("button", name="Fork selected").click()
+    expect(toast(page)).to_contain_text("Tick only one")
+    rows.filter(has_text="cancelled").first.get_by_role("checkbox").uncheck()
+    page.get_by_role("button", name="Fork selected").click()
+    expect(page.get_by_role("dialog", name=re.compile("^Fork patient "))).to_be_visible()
+    page.get_by_role("button", name="Fork it").click()
+    expect(rows).to_have_count(4, timeout=20_000)
 
 
 def test_one_is_cancelled_by_the_keyboard_alone(site: Site, flower: Flower, page: Page) -> None:

@@ -100,3 +100,27 @@ def test_a_thread_that_nobody_needs_ends_and_begins_again(
         assert watcher.wait(id_, 10).id == id_
         until(lambda: watcher._thread is None)
     watcher.close()
+
+
+def test_the_first_of_several_ends_is_heard_of(store: SqlStore) -> None:
+    watcher, ids = Watcher(store), [begin(store) for _ in range(3)]
+
+    async def both() -> tuple[object, object, object]:
+        waiting = asyncio.create_task(watcher.first_ended(ids, 30))
+        other = asyncio.create_task(watcher.first_ended(ids[1:], 30))
+        await asyncio.sleep(0)
+        for id_ in ids[1:]:
+            await asyncio.to_thread(end, store, id_)
+        return await waiting, await other, await watcher.first_ended([ids[0]], 0.05)
+
+    first, other, nobody = asyncio.run(both())
+    looking = watcher._thread
+    assert first is not None and first.id in ids[1:]  # type: ignore[attr-defined]
+    assert other is not None
+    assert nobody is None
+    assert not watcher._waiting
+    # Now two ends are found by one look.
+    assert asyncio.run(watcher.first_ended(ids[1:], 30)) is not None
+    assert asyncio.run(watcher.first_ended(ids[:1], 0.05)) is None
+    assert looking is watcher._thread
+    watcher.close()

@@ -10,6 +10,7 @@ from polos.codec import decode_history
 from polos.definition.context import WorkflowContext
 from polos.definition.workflow import workflow
 from polos.engine import ending
+from polos.model.records import micros
 from polos.model.retry import RetryPolicy
 from polos.model.states import Status
 from tests.engine.conftest import Effects, Engine
@@ -50,6 +51,8 @@ def test_the_attempts_that_failed_are_kept(engine: Engine, done: Effects, delay:
         ("ConnectionError", "works is away")
     ] * 2
     assert before <= tried[0].at < tried[1].at <= engine.store.now()
+    for failed in tried:
+        assert failed.again_at == failed.at + micros(delay)
     assert (works.attempts, fails.attempts) == (3, 2)
     assert len(decode_history(fails.history)) == 1
     assert fails.failure is not None

@@ -127,14 +127,19 @@ class Written:
             row["lease_expires_at"] = self.now + DAY
         with self.store.database.engine.begin() as connection:
             connection.execute(insert(executions), [row | self.columns])
-            for table, rows in ((checkpoints, self.steps), (waits, self.waits)):
-                for first in range(0, len(rows), _AT_ONCE):
-                    connection.execute(insert(table), rows[first : first + _AT_ONCE])
             if self.tags:
                 fixed = {"execution_id": self.id, "project_id": row["project_id"]}
                 fixed |= {"created_at": self.begin}
                 connection.execute(insert(tags), [fixed | {"tag": tag} for tag in self.tags])
+        self.put_steps()
         return self.id
+
+    def put_steps(self) -> None:
+        """Write the steps and waits only, of an execution that is there."""
+        with self.store.database.engine.begin() as connection:
+            for table, rows in ((checkpoints, self.steps), (waits, self.waits)):
+                for first in range(0, len(rows), _AT_ONCE):
+                    connection.execute(insert(table), rows[first : first + _AT_ONCE])
 
 
 TRACEBACK = """Traceback (most recent call last):

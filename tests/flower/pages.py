@@ -58,7 +58,7 @@ def opened(database_url: str, **conf: Any) -> Iterator[Site]:
     app = Celery("shown", broker="memory://", set_as_current=False)
     given = {"database_url": database_url, "auto_migrate": True} | conf
     app.conf.update({f"polos_{name}": value for name, value in given.items()})
-    Polos(app)
+    polos = Polos(app)
     site = Site(app)
     ready, loops = threading.Event(), []
 
@@ -84,4 +84,5 @@ def opened(database_url: str, **conf: Any) -> Iterator[Site]:
     finally:
         loops[0].add_callback(loops[0].stop)
         thread.join(30)
-        site.store.close()
+        # Nor is it the client of other tests' calls.
+        polos.close()

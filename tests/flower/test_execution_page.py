@@ -7,9 +7,11 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote, urljoin
+from uuid import uuid4
 
 import httpx
 import pytest
+from tornado.options import options
 
 from polos.flower.assets import FOLDER
 from polos.model.records import Kind
@@ -136,7 +138,10 @@ def test_what_runs_now_is_drawn_and_named(full: Site) -> None:
     assert "/worker/worker%40alpha" in page
     assert re.search(r'<li class="running"><b>at work</b><svg[^>]*><rect class="w"', page)
     Written(full.store, "noted", 9 * SECOND, lease_steps='["first", "second"]').put(Status.RUNNING)
-    assert "At work on worker@alpha in first, second." in body(full.page("noted"))
+    noted = body(full.page("noted"))
+    assert "At work on worker@alpha in first, second." in noted
+    for name in ("first", "second"):
+        assert re.search(rf'scope="row">{name}</th>.*running</span>.*until now', noted)
 
 
 def test_children_are_linked_both_ways(full: Site) -> None:
@@ -152,6 +157,17 @@ def test_children_are_linked_both_ways(full: Site) -> None:
     assert "nightly" in kid.text
 
 
+def test_the_input_of_a_child_is_its_payload(full: Site) -> None:
+    step = Read(full.page("44444444-parent", step="order_1", part="step").text)
+    assert "Input" in step.text
+    assert '"order": 1' in step.text
+    large = Written(full.store, "large-kid", 5 * SECOND)
+    large.put(Status.QUEUED, payload={"text": "x" * 5000})
+    it = Written(full.store, "of-large", 5 * SECOND)
+    it.wait("kid", 0, None, kind=Kind.CHILD, target_id="large-kid").put(Status.WAITING)
+    assert "/workflows/execution/large-kid/value?what=payload" in read(full.page("of-large")).links
+
+
 def test_what_a_fork_took_over_is_not_of_its_time(site: Site) -> None:
     it = Written(site.store, "fork", 10 * SECOND, forked_from="the-source")
     it.step("copied", -9 * SECOND, -8 * SECOND, 1).step("own", SECOND, 2 * SECOND, 2)
@@ -159,7 +175,9 @@ def test_what_a_fork_took_over_is_not_of_its_time(site: Site) -> None:
     page = read(site.page("fork"))
     assert "taken over" in page.text
     assert "/workflows/execution/the-source" in page.links
-    assert min(begin for _, begin, _ in page.bars()) >= 0
+    bars = [len(Read(row).bars()) for row in body(site.page("fork")).split("<li class")[1:]]
+    # The whole, what was copied, and its own step.
+    assert bars[:3] == [3, 0, 1]
 
 
 def test_an_execution_that_was_tried_again_says_so(site: Site) -> None:
@@ -168,6 +186,23 @@ def test_an_execution_that_was_tried_again_says_so(site: Site) -> None:
     text = read(site.page("again")).text
     assert "Tried again 2 times" in text
     assert "Taken by a worker 3 times" in text
+
+
+def test_what_is_cancelled_or_late_says_so(site: Site) -> None:
+    now = Written(site.store, "unused").now
+    for id_, columns, status, said in (
+        ("told", {"cancel_requested_at": now}, Status.RUNNING, "It is to be cancelled since"),
+        (
+            "late",
+            {"cancel_requested_at": now, "deadline_at": now - 1},
+            Status.RUNNING,
+            "Its time was over at",
+        ),
+        ("over", {"cancel_requested_at": now}, Status.CANCELLED, "Cancelled by a request of"),
+        ("unbegun", {"started_at": None}, Status.CANCELLED, "It was not begun in time."),
+    ):
+        Written(site.store, id_, 5 * SECOND, **columns).put(status)
+        assert said in read(site.page(id_, part="")).text
 
 
 def test_a_queued_one_and_one_without_steps(site: Site) -> None:
@@ -203,11 +238,11 @@ def test_of_many_steps_a_page_is_shown_and_others_are_linked(full: Site) -> None
     newest = full.page("66666666-many")
     shown = names(newest)
     assert shown[-1] == "row_04999"
-    assert "4,971–5,000 of 5,000" in unescape(newest.text)
+    assert "4,977–5,000 of 5,000" in unescape(newest.text)
     first = follow(full, newest, "First")
-    assert names(first) == [f"row_{number:05}" for number in range(30)]
+    assert names(first) == [f"row_{number:05}" for number in range(24)]
     later = follow(full, first, "Later")
-    assert names(later)[0] == "row_00030"
+    assert names(later)[0] == "row_00024"
     assert names(follow(full, later, "Earlier")) == names(first)
     assert names(follow(full, later, "Last")) == shown
     failed = follow(full, first, "First of 5 failed")
@@ -246,28 +281,37 @@ def test_one_step_can_be_asked_for(full: Site) -> None:
 @pytest.mark.parametrize("view", ["", "order"])
 def test_a_page_is_small_with_all_of_ours_that_it_loads(full: Site, id_: str, view: str) -> None:
     page = full.page(id_, view=view)
-    files = set(LOADED.findall(page.text))
-    assert {"polos.css", "polos.js", "polos-execution.css", "polos-execution.js"} <= files
-    size = len(page.content) + sum((FOLDER / name).stat().st_size for name in files)
-    assert size < 100_000
+    assert weight(page) < 100_000
     assert not re.search(r'(?:src|href)="(?:https?:)?//', body(page))
 
 
-def test_a_page_with_thousands_of_children_is_small_too(site: Site) -> None:
-    it = Written(site.store, "fan", 60 * SECOND)
-    for number in range(600):
-        it.wait(f"kid_{number}", number * MS, None, kind=Kind.CHILD, target_id=f"fan-{number}")
-        fixed = {"parent_execution_id": "fan", "parent_step_key": f"kid_{number}"}
-        if number % 20 == 0:
-            Written(site.store, f"fan-{number}", 50 * SECOND, **fixed).put(Status.QUEUED)
+def test_a_page_with_hundreds_of_children_is_small_too(site: Site) -> None:
+    ids = [str(uuid4()) for _ in range(600)]
+    parent = str(uuid4())
+    it = Written(site.store, parent, 60 * SECOND)
+    for number, id_ in enumerate(ids):
+        it.wait(f"kid_{number}", number * MS, None, kind=Kind.CHILD, target_id=id_)
+        it.step(f"done_{number}", 0, SECOND, id_, kind=Kind.INVOKE)
+        given = {"parent_execution_id": parent, "parent_step_key": f"kid_{number}"}
+        if number < 40:
+            Written(site.store, id_, 50 * SECOND, **given).put(Status.QUEUED)
     it.put(Status.WAITING)
-    page = site.page("fan")
+    page = site.page(parent)
     assert "600 waiting" in page.text
-    assert "580 more that it waits for are not shown." in page.text
-    assert "30 children" in read(page).text
-    older = follow(site, page, "Older children")
-    assert len(set(re.findall(r"execution/(fan-\d+)", older.text))) >= 10
-    assert len(page.content) < 60_000
+    assert "590 more that it waits for are not shown." in page.text
+    assert "40 children" in read(page).text
+    tree = body(page).partition('id="family"')[2]
+    there = re.findall(r'execution/([\w-]{36})"', tree)
+    older = body(follow(site, page, "Older children")).partition('id="family"')[2]
+    assert not set(there) & set(re.findall(r'execution/([\w-]{36})"', older))
+    assert weight(page) < 100_000
+
+
+def weight(page: httpx.Response) -> int:
+    """How much a browser loads that has Flower's own files already."""
+    files = set(LOADED.findall(page.text))
+    assert {"polos.css", "polos.js", "polos-execution.css", "polos-execution.js"} <= files
+    return len(page.content) + sum((FOLDER / name).stat().st_size for name in files)
 
 
 # -- values ----------------------------------------------------------------------------------
@@ -521,6 +565,8 @@ def test_flower_knows_the_task_or_not(site: Site) -> None:
     state.event(event | {"name": "polos.order_processor"})
     assert "/task/a-task" in read(site.page("a-task")).links
     assert "/workflows/execution/a-task" in Read(site.get("/task/a-task").text).links
+    state.event(event | {"name": "polos.order_processor", "type": "task-received"})
+    assert "/worker/w%40h" in read(site.page("a-task")).links
     state.event(event | {"name": "shop.other", "uuid": "plain"})
     state.event(event | {"name": "polos.internal/step_done", "uuid": "inner"})
     for id_ in ("plain", "inner"):
@@ -538,6 +584,26 @@ def test_a_database_that_is_away_is_said_to_be(tmp_path: Path) -> None:
         answer = site.page("one")
         assert answer.status_code == 503
         assert "can't be reached" in unescape(answer.text)
+
+
+def test_below_a_prefix_every_link_leads_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options.mockable(), "url_prefix", "/below")
+    with opened(f"sqlite:///{tmp_path / 'polos.db'}") as site:
+        it = Written(site.store, "one", 60 * SECOND, session_id="s", forked_from="other")
+        it.step("large", 0, SECOND, "x" * 9000).put(Status.COMPLETED)
+        page = site.get("/below/workflows/execution/one", params={"step": "large"})
+        links = read(page).links
+        assert any("/value?" in link for link in links)
+        for link in links:
+            assert link.startswith(("/below/", "?", "#")), link
+            answer = httpx.get(urljoin(str(page.url), link), timeout=60)
+            assert answer.status_code == (404 if link.endswith("/other") else 200), link
+        assert all(
+            "/below/polos/static/" in it
+            for it in re.findall(r'"([^"]*/static/polos[^"]*)"', page.text)
+        )
 
 
 def test_ids_may_need_quoting(site: Site) -> None:

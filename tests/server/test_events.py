@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -194,10 +194,21 @@ def test_who_does_not_read_is_dropped(lite: Api, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(events, "HEARTBEAT", 0.01)
     monkeypatch.setattr(events, "_COMMENT", ": " + "x" * 100_000 + "\n\n")
     id_ = lite.start("api_waits")["id"]
-    with many(lite, [id_]):
+    with many(lite, [id_]) as lines:
         until(lambda: hub_of(lite).open_streams == 1)
         # Until the buffers of the system are full, and then for as long as it may take.
         until(lambda: hub_of(lite).open_streams == 0)
+        assert _is_cut(lines[0])
+
+
+def _is_cut(line: socket.socket) -> bool:
+    """Whether a connection ends without the end of its answer."""
+    line.settimeout(30)
+    text = b""
+    with suppress(ConnectionResetError):
+        while part := line.recv(1 << 20):
+            text = part
+    return not text.endswith(b"0\r\n\r\n")
 
 
 def test_a_stream_that_lasts_is_ended_for_whoever_reads_it_to_come_again(

@@ -12,6 +12,7 @@ import pytest
 
 from polos import Polos, errors
 from polos.client.problems import error_of
+from polos.server import operation
 from polos.server.problems import STATUSES, Problem, problem_of, status_of
 from polos.server.routes import ALL
 from polos.server.served import Served
@@ -19,7 +20,8 @@ from polos.store.migrate import remove
 from tests.server import flows
 from tests.server.api import Api, read_until
 from tests.support.api_server import ApiServer
-from tests.support.servers import HOST, free_port
+from tests.support.processes import until
+from tests.support.servers import HOST, PostgresServer, free_port
 
 JSON = {"Content-Type": "application/json"}
 JSON_LINE = "Content-Type: application/json"
@@ -101,10 +103,15 @@ def test_a_wrong_method_is_told_which_ones_there_are(lite: Api) -> None:
         ("GET", "/prune", {"POST", "OPTIONS"}),
         ("HEAD", "/prune", {"POST", "OPTIONS"}),
         ("TRACE", "/executions/x/events", {"GET", "HEAD", "OPTIONS"}),
+        ("PATCH", "/executions/x/events", {"GET", "HEAD", "OPTIONS"}),
     ):
         answer = lite.http.request(method, path)
         assert answer.status_code == 405
         assert set(answer.headers["Allow"].split(", ")) == allowed
+    # One that Tornado does not know: it closes the connection, and says so.
+    assert answer.headers.get("Connection") is None
+    unknown = lite.http.request("TRACE", "/executions")
+    assert unknown.headers["Connection"] == "close"
     options = lite.http.options("/executions")
     assert (options.status_code, options.content) == (204, b"")
     assert set(options.headers["Allow"].split(", ")) == {"GET", "POST", "HEAD", "OPTIONS"}
@@ -152,6 +159,14 @@ def test_a_body_that_is_too_large(lite: Api, size: int) -> None:
     for content in (body, iter([body[: size // 2], body[size // 2 :]])):
         answer = lite.http.post("/prune", content=content, headers=JSON)
         assert (answer.status_code, answer.json()["code"]) == (413, "BodyTooLarge")
+
+
+def test_many_starts_have_room_for_more(lite: Api) -> None:
+    values = [{"a": "x" * (lite.polos.settings.max_value_bytes - 100)} for _ in range(3)]
+    body = {"items": [{"workflow_id": "api_anything", "payload": value} for value in values]}
+    answer = lite.http.post("/executions", json=body)
+    assert answer.status_code == 201, answer.text[:500]
+    assert len(answer.json()["items"]) == 3
 
 
 def test_bad_project_headers(lite: Api) -> None:
@@ -235,6 +250,28 @@ def test_a_database_that_is_away() -> None:
             assert "missing" not in answer.text
         assert http.get("/health").status_code == 200
         assert http.get("/openapi.json").status_code == 200
+    polos.close()
+
+
+def test_a_database_that_does_not_answer(
+    postgres_server: PostgresServer, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLOS_AUTO_MIGRATE", "1")
+    monkeypatch.setattr(operation, "PATIENCE", 1.0)
+    polos = Polos(database_url=postgres_url, workflows=flows.ALL)
+    with ApiServer(polos.bound.app) as server, server.client() as http:
+        assert http.get("/executions").status_code == 200
+        postgres_server.freeze()
+        try:
+            for path in ("/executions", "/executions/x/result", "/executions/x/events"):
+                answer = http.get(path)
+                assert (answer.status_code, answer.json()["code"]) == (503, "DatabaseSilent")
+                assert answer.headers["Retry-After"]
+            assert http.get("/health").status_code == 200
+            assert http.get("/ready").status_code == 503
+        finally:
+            postgres_server.thaw()
+        until(lambda: http.get("/executions").status_code == 200)
     polos.close()
 
 

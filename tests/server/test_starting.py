@@ -40,6 +40,16 @@ def test_what_is_left_out_is_as_the_workflow_declares_it(api: Api) -> None:
     assert (given["queue"], given["priority"]) == ("other", 0)
 
 
+def test_what_does_not_fit_is_told_by_its_place(api: Api) -> None:
+    body = {"payload": {"price": -1}}
+    refused = api.http.post(ORDERS, json=body).json()
+    told = {tuple(error["loc"]): error["msg"] for error in refused["errors"]}
+    assert told.keys() == {("payload", "id"), ("payload", "price")}
+    assert told["payload", "id"] == "Field required"
+    refused = api.http.post(ORDERS, json={"payload": {"id": "a"}, "tags": [""]}).json()
+    assert [error["loc"] for error in refused["errors"]] == [["tags", 0]]
+
+
 def test_all_that_a_start_can_say_is_kept(api: Api) -> None:
     id_ = f"own {uuid4()}/ä"
     labels = {"session_id": "s", "user_id": "", "deployment_id": "d"}

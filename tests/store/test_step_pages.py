@@ -189,6 +189,14 @@ def test_what_waits_comes_by_its_time_and_not_without_end(store: SqlStore) -> No
     assert shown == [("soon", "retrying"), ("late", "waiting"), ("child000", "waiting")]
 
 
+def test_a_wait_can_be_asked_for(seven: SqlStore) -> None:
+    write_waits(seven, "one", *({"step_key": f"w{n:02}", "due_at": n} for n in range(40)))
+    page = ask(seven, key="w39", limit=2)
+    assert (page.found, page.waits[0].key, page.waits[-1].key) == (True, "w00", "w39")
+    assert (keys(page), page.is_last) == (["e", "f"], True)
+    assert not ask(seven, key="w40").found
+
+
 def test_a_head_has_what_a_person_asks_for(store: SqlStore) -> None:
     given = {"session_id": "s", "idempotency_key": "once", "queue": "q", "tags": ("b", "a")}
     store.start(new("one", **given))
@@ -254,6 +262,7 @@ def test_steps_come_with_their_children(store: SqlStore) -> None:
     page = ask(store)
     found = {row.key: row.child.id for row in (*page.rows, *page.waits) if row.child is not None}
     assert found == ids
+    assert {row.payload.data for row in page.rows if row.payload is not None} == {b"payload"}
 
 
 def test_the_family_of_an_execution(store: SqlStore) -> None:

@@ -47,6 +47,13 @@ class Background:
         """Call a function on the loop."""
         self.loop.call_soon_threadsafe(call, *args)
 
+    def tell(self, call: Callable[..., object], *args: Any) -> None:
+        """Call a function on the loop, if there is one; at a process's end none can be begun."""
+        with self._lock:
+            loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(call, *args)
+
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop, which is begun at its first use."""
@@ -79,9 +86,8 @@ class Background:
         """Somebody uses a server no more; its connections are closed where nobody does."""
         with self._lock:
             left = self._users[address.url] = max(0, self._users.get(address.url, 0) - 1)
-            loop = self._loop
-        if not left and loop is not None:
-            loop.call_soon_threadsafe(self._let_go, address.url)
+        if not left:
+            self.tell(self._let_go, address.url)
 
     def end(self) -> None:
         """End the loop in an orderly way; the next use begins another one."""

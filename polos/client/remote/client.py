@@ -11,7 +11,7 @@ from uuid import uuid4
 from polos.client import wire
 from polos.client.remote.address import Address
 from polos.client.remote.background import background
-from polos.client.remote.line import Answer, Line, Request
+from polos.client.remote.line import Answer, Line, Request, post
 from polos.client.remote.waiting import Waiting
 from polos.definition.names import check_workflow_id
 from polos.definition.registry import registry
@@ -79,7 +79,7 @@ class RemoteClient:
         """
         body = wire.start_json(self._named(request))
         path = ("workflows", request.workflow_id, "executions")
-        answer = self._started([request], Request("POST", path, body))
+        answer = self._started([request], post(path, body))
         if answer.status == 200 and not answer.repeated and _wants_new(request):
             raise ExecutionExists(request.execution_id or "")
         return wire.execution_in(answer.data)
@@ -89,7 +89,7 @@ class RemoteClient:
         if not requests:
             return []
         body = {"items": [wire.start_json(self._named(request)) for request in requests]}
-        asked = Request("POST", ("executions",), body, answer=_LONG)
+        asked = post(("executions",), body, answer=_LONG)
         return wire.executions_in(self._started(requests, asked).data)
 
     def get(self, execution_id: str) -> Execution:
@@ -99,7 +99,7 @@ class RemoteClient:
 
     def cancel(self, execution_id: str) -> bool:
         """Cancel an execution and its children; False where it had ended already."""
-        answer = self._ask(Request("POST", ("executions", execution_id, "cancel"), {}))
+        answer = self._ask(post(("executions", execution_id, "cancel"), {}))
         cancelled = wire.member(answer.data, "cancelled", bool)
         if not cancelled and answer.repeated:
             # Maybe by the try before.
@@ -124,7 +124,7 @@ class RemoteClient:
             IllegalTransition: it has not failed.
         """
         path = ("executions", execution_id, "retry")
-        return wire.execution_in(self._ask(Request("POST", path, {}, repeatable=False)).data)
+        return wire.execution_in(self._ask(post(path, {}, repeatable=False)).data)
 
     def fork(self, execution_id: str, from_step: str | None, payload: bytes | None) -> Execution:
         """Start an execution with what another one had recorded before one of its steps.
@@ -138,13 +138,13 @@ class RemoteClient:
             body["from_step"] = from_step
         if payload is not None:
             body["encoded_payload"] = wire.text_of(payload)
-        asked = Request("POST", ("executions", execution_id, "fork"), body)
+        asked = post(("executions", execution_id, "fork"), body)
         return wire.execution_in(self._ask(asked).data)
 
     def prune(self, older_than: float) -> int:
         """Delete what ended so many seconds ago, in small batches; how many executions."""
         body = {"older_than_days": older_than / _DAY}
-        asked = Request("POST", ("prune",), body, repeatable=False, answer=_LONG)
+        asked = post(("prune",), body, repeatable=False, answer=_LONG)
         return wire.member(self._ask(asked).data, "deleted", int)
 
     def wait(self, execution_id: str, timeout: float | None) -> Execution:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -36,7 +36,7 @@ class Request:
 
     Attributes:
         path: the parts of the path below the API.
-        body: of a POST; plain data.
+        body: of a POST, as JSON; made by who asks, for it may be large and the loop is for all.
         repeatable: whether it may be sent again when it is not known whether it was heard.
         patience: seconds after which nothing is tried again; None for what is usual.
         answer: seconds in which each answer is expected.
@@ -44,11 +44,16 @@ class Request:
 
     method: str
     path: tuple[str, ...]
-    body: Any = None
+    body: bytes | None = None
     query: Sequence[tuple[str, str]] = ()
     repeatable: bool = True
     patience: float | None = None
     answer: float = _ANSWER
+
+
+def post(path: tuple[str, ...], body: Mapping[str, Any], **more: Any) -> Request:
+    """A request that sends something."""
+    return Request("POST", path, wire.dump(body), **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +143,37 @@ class Line:
         return self._read(response)
 
     async def _send(self, request: Request) -> httpx.Response:
-        headers, content = dict(self._headers), None
-        if request.body is not None:
-            headers["Content-Type"] = "application/json"
-            content = wire.dump(request.body)
+        """The answer to one try; given up only when something was sent.
+
+        The pool would never again use, or close, a connection whose first request is given up
+        between being connected and being sent.
+        """
+        sent = asyncio.get_running_loop().create_future()
+
+        async def follow(event: str, _: Any) -> None:
+            if event.endswith("send_request_headers.started") and not sent.done():
+                sent.set_result(None)
+
+        asked = asyncio.ensure_future(self._requested(request, follow))
+        try:
+            # Unlike others, this leaves it alone where somebody gives up.
+            await asyncio.wait([asked])
+        except asyncio.CancelledError:
+            sent.add_done_callback(lambda _: asked.cancel())
+            asked.add_done_callback(_forget)
+            raise
+        return asked.result()
+
+    async def _requested(self, request: Request, follow: Callable[..., Any]) -> httpx.Response:
+        typed = {} if request.body is None else {"Content-Type": "application/json"}
         return await self._background.http(self.address).request(
             request.method,
             self.address.to(*request.path),
             params=list(request.query) or None,
-            headers=headers,
-            content=content,
+            headers=self._headers | typed,
+            content=request.body,
             timeout=httpx.Timeout(request.answer, connect=min(5.0, request.answer)),
+            extensions={"trace": follow},
         )
 
     def _read(self, response: httpx.Response) -> Answer | _Failed:
@@ -161,6 +186,12 @@ class Line:
         error = error_of(_problem(response), status, self.address.url)
         unheard = status == 429 or 400 <= status < 500
         return _Failed(error, unheard, status in _LATER, _retry_after(response.headers))
+
+
+def _forget(asked: asyncio.Future[httpx.Response]) -> None:
+    """Nobody wants to know what became of it."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _problem(response: httpx.Response) -> Mapping[str, Any]:

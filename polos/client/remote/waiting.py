@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
 from polos.client import wire
 from polos.client.remote.background import Background
-from polos.client.remote.line import Line, Request
+from polos.client.remote.line import Line, post
 from polos.errors import (
     AccessDenied,
     CodecError,
@@ -42,6 +43,8 @@ _GATHERED = 0.005
 _POLL = 25.0
 # Seconds that an answer may come later than that.
 _LATE = 15.0
+# An answer without an end that comes sooner is no long poll's.
+_HASTY = 0.5
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 # An error of the server's own that comes so often is no passing one.
 _MOST_ERRORS = 8
@@ -87,7 +90,7 @@ class Waiting:
         except FutureTimeout:
             raise WorkflowTimeoutError(execution_id, timeout or 0.0, self._trouble) from None
         finally:
-            self._background.soon(self._forget, execution_id, future)
+            self._background.tell(self._forget, execution_id, future)
 
     async def wait_async(self, execution_id: str, timeout: float | None) -> Execution:
         """The same without blocking the running loop."""
@@ -97,11 +100,11 @@ class Waiting:
         except TimeoutError:
             raise WorkflowTimeoutError(execution_id, timeout or 0.0, self._trouble) from None
         finally:
-            self._background.soon(self._forget, execution_id, future)
+            self._background.tell(self._forget, execution_id, future)
 
     def close(self) -> None:
         """Give up on all that is waited for."""
-        self._background.soon(self._close)
+        self._background.tell(self._close)
 
     def _begin(self, execution_id: str) -> Future[Execution]:
         future: Future[Execution] = Future()
@@ -154,27 +157,30 @@ class Waiting:
         """Ask until nobody waits any more for what is asked for."""
         failures = 0
         while question.ids:
+            began = time.monotonic()
             try:
                 ended = await self._poll(sorted(question.ids))
-            except PolosError as error:
+            except Exception as error:  # nobody may wait for ever because of it
                 failures += 1
                 if _is_final(error, failures):
                     self._give_up(question, error)
                     break
                 self._note(error)
                 await asyncio.sleep(_pause(failures))
-            except Exception as error:  # a mistake here: nobody is to wait for ever because of it
-                self._give_up(question, error)
-            else:
-                failures, self._trouble = 0, ""
-                for execution in ended:
-                    self._settle(execution)
+                continue
+            self._trouble = ""
+            for execution in ended:
+                self._settle(execution)
+            # One that answers at once though nothing has ended is about to stop, or overloaded.
+            is_hasty = not ended and time.monotonic() - began < _HASTY
+            failures = failures + 1 if is_hasty else 0
+            if is_hasty:
+                await asyncio.sleep(_pause(failures))
         self._questions.discard(question)
 
     async def _poll(self, ids: list[str]) -> list[Execution]:
         body = {"ids": ids, "timeout": _POLL}
-        path, answer_within = ("executions", "wait"), _POLL + _LATE
-        asked = Request("POST", path, body, patience=0.0, answer=answer_within)
+        asked = post(("executions", "wait"), body, patience=0.0, answer=_POLL + _LATE)
         answer = await self._line.ask(asked)
         return wire.executions_in(answer.data)
 
@@ -205,7 +211,7 @@ class Waiting:
             question.ids.discard(execution_id)
         return self._awaited.pop(execution_id, [])
 
-    def _note(self, error: PolosError) -> None:
+    def _note(self, error: Exception) -> None:
         if not self._trouble:
             log.warning("waiting for results: %s", error)
         self._trouble = str(error)
@@ -224,7 +230,7 @@ class Waiting:
         return ServerUnavailable(url, "the client was closed while somebody waited")
 
 
-def _is_final(error: PolosError, failures: int) -> bool:
+def _is_final(error: Exception, failures: int) -> bool:
     """Whether asking again will not help."""
     if isinstance(error, StoreUnavailable):
         return False

@@ -10,8 +10,8 @@ from polos.model.listing import ExecutionQuery, Place
 from polos.model.records import Micros
 from polos.model.steps import Asked, StepPlace
 
-STEPS_ON_A_PAGE = 30
-_CHILDREN_ON_A_PAGE = 20
+STEPS_ON_A_PAGE = 24
+_CHILDREN_ON_A_PAGE = 15
 _LONGEST = 255
 # Parts of the page that can be asked for alone.
 PARTS = ("head", "timeline", "steps", "family", "step")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from tornado.web import HTTPError, authenticated
 
 from polos.flower.execution.looks import Look, is_storable
 from polos.flower.execution.seen import Seen, seen
+from polos.flower.execution.steps import Step
 from polos.flower.execution.values import failure_text_of, size_text, text_of
 from polos.flower.page import PageHandler
-from polos.model.inert import inert, one_line
+from polos.model.inert import one_line
 from polos.model.records import as_datetime
 from polos.model.words import at, lasting
 from polos.store.heads import OF_EXECUTION, OF_STEP
@@ -45,11 +47,10 @@ class ExecutionPage(PageHandler):
             at=at,
             clock=clock_of(found),
             lasting=lasting,
-            inert=inert,
             one_line=one_line,
             size_text=size_text,
-            knows_task=self._knows_task(execution_id),
-            may_change=self.caller.may_change,
+            knows_task=self._task(execution_id) is not None,
+            worker=found.head.worker or self._worker(execution_id),
         )
 
     async def _seen(self, execution_id: str, look: Look) -> Seen | None:
@@ -66,10 +67,15 @@ class ExecutionPage(PageHandler):
             project_id=self.project_id,
         )
 
-    def _knows_task(self, execution_id: str) -> bool:
-        """Whether Flower has heard of its Celery task, which it forgets when it is restarted."""
+    def _task(self, execution_id: str) -> Any:
+        """Its Celery task, if Flower has heard of it; Flower forgets all when it is restarted."""
         events = getattr(self.application, "events", None)
-        return events is not None and execution_id in events.state.tasks
+        return None if events is None else events.state.tasks.get(execution_id)
+
+    def _worker(self, execution_id: str) -> str:
+        """The worker that had it last, as far as Flower knows."""
+        worker = getattr(self._task(execution_id), "worker", None)
+        return str(getattr(worker, "hostname", None) or "")
 
 
 class Addresses:
@@ -105,6 +111,12 @@ class Addresses:
     def value(self, key: str | None, what: str) -> str:
         """The whole of one value."""
         return self._handler.href("polos_value", self._id, what=what, step=key)
+
+    def input(self, step: Step) -> str:
+        """The whole of what a step was given; of a child that is its payload."""
+        if step.child is not None:
+            return self._handler.href("polos_value", step.child.id, what="payload")
+        return self.value(step.key, "input")
 
     def listed(self, by: str, text: str) -> str:
         """The list, narrowed to one session, user, tag or workflow."""
@@ -147,7 +159,6 @@ class ValuePage(PageHandler):
             raise HTTPError(404, "No such execution or step")
         text = await self._text(execution_id, step, name)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Content-Disposition", "inline")
         self.finish(text.encode("utf-8", "backslashreplace"))
 

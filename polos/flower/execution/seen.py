@@ -12,16 +12,17 @@ from polos.flower.execution.steps import Step, step_of
 from polos.flower.execution.values import Error, Value, error_of, value_of
 from polos.model.inert import one_line
 from polos.model.records import as_datetime
-from polos.model.states import ENDED
+from polos.model.states import ENDED, Status
 from polos.model.steps import Asked, Family, Head, StepPage
 from polos.model.words import at, lasting
 from polos.server.served import Served
 from polos.store.sql_store import SqlStore
 
-# So many bytes of values are on the page itself; what is left comes when it is unfolded.
-_BUDGET = 12_000
+# So many bytes of values are on the page itself, the fewer the more rows it has; what is left comes
+# when it is unfolded.
+_BUDGET, _LEAST, _ROW = 18_000, 6_000, 640
 # Around a step's values, and around each of them.
-_OUTER, _FRAME = 300, 300
+_OUTER, _FRAME = 500, 300
 
 
 _MOST_NAMED = 3
@@ -54,9 +55,28 @@ class Seen:
         return "" if self.page is None else _reason(self.head, self.page, self.steps)
 
     @property
+    def is_to_end(self) -> str:
+        """That it is told to end, and why."""
+        execution = self.head.execution
+        asked, deadline = execution.cancel_requested_at, execution.deadline_at
+        if asked is None or self.has_ended:
+            return ""
+        if deadline is not None and asked >= deadline:
+            return f"Its time was over at {at(as_datetime(deadline))}: it cleans up, and ends."
+        return f"It is to be cancelled since {at(as_datetime(asked))}: it cleans up, and ends."
+
+    @property
+    def at_work(self) -> tuple[str, ...]:
+        """The steps that are at work now, on the page that has the last of them."""
+        running = self.head.execution.status is Status.RUNNING
+        if self.page is None or not running or not self.page.is_last:
+            return ()
+        return tuple(map(one_line, self.page.running))
+
+    @property
     def shown_whole(self) -> frozenset[str]:
         """The ids of the steps whose values are on the page itself."""
-        left, found = _BUDGET, set()
+        left, found = max(_LEAST, _BUDGET - _ROW * len(self.steps)), set()
         for step in self.steps:
             weight = _weight(step)
             if weight <= left or step.key == self.look.step:
@@ -109,9 +129,11 @@ def _page(store: SqlStore, head: Head, asked: Asked) -> StepPage:
     page = store.steps(head, asked)
     if len(page.rows) == min(page.total, asked.limit):
         return page
-    # What was asked for isn't there (any more), or all of them have room on the page.
-    whole = store.steps(head, Asked(last=True, limit=asked.limit))
-    return replace(whole, found=page.found and bool(page.rows))
+    # It begins so near to the end that there is room for more, or for all.
+    whole = store.steps(
+        head, replace(asked, last=True, key=None, since=None, failed=False, after=None)
+    )
+    return replace(whole, found=page.found)
 
 
 def _one_step(served: Served, store: SqlStore, found: Seen) -> Seen | None:
@@ -139,6 +161,10 @@ def _reason(head: Head, page: StepPage, steps: Sequence[Step]) -> str:
         case "queued":
             since = lasting((head.now - execution.created_at) / 1e6)
             return f"No worker has taken it yet, {since} after it was written."
+        case "cancelled" if execution.expired:
+            return "It was not begun in time."
+        case "cancelled" if execution.cancel_requested_at is not None:
+            return f"Cancelled by a request of {at(as_datetime(execution.cancel_requested_at))}."
         case "running" if execution.started_at is not None:
             return _at_work(head, page)
         case "waiting" if not page.waiting and execution.wake_at is not None:

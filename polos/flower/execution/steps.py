@@ -68,7 +68,6 @@ class Step:
     error: Error | None
     child: Child | None
     target_id: str | None
-    failure_size: int
 
     @property
     def is_open(self) -> bool:
@@ -80,6 +79,11 @@ class Step:
         """The beginning of what it came to, or was given; empty where there is nothing to see."""
         shown = self.value or self.input
         return shown.glance if shown else ""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is anything to unfold."""
+        return any((self.input, self.value, self.error, self.tried, self.is_copied))
 
     @property
     def waits(self) -> str:
@@ -111,13 +115,12 @@ def step_of(served: Served, row: StepRow, begins: Micros) -> Step:
         is_copied=copied,
         plain=plain,
         tried=_tried(served, row, plain),
-        input=value_of(served, row.input),
+        input=value_of(served, row.input or row.payload),
         # A wait comes to nothing.
         value=None if row.kind == Kind.TIMER.value else value_of(served, row.value),
         error=error_of(served, row.failure),
         child=row.child,
         target_id=row.target_id,
-        failure_size=0 if row.failure is None else row.failure.size,
     )
 
 

@@ -88,7 +88,6 @@ class Error:
     line: str
     text: str
     traceback: str = ""
-    attempts: int = 0
     step_key: str = ""
 
 

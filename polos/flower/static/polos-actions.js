@@ -7,7 +7,7 @@
 "use strict";
 
 (() => {
-  const { make, tell, announce, refresh, ask, call, pathOf, pageOf, Problem } = window.polos;
+  const { make, tell, refresh, ask, call, pathOf, pageOf, Problem } = window.polos;
   const ENDED = new Set(["completed", "failed", "cancelled"]);
   const AT_ONCE = 4;
 
@@ -185,14 +185,10 @@
     }
     const { polosAction: name, executionId: id, workflow, step } = button.dataset;
     const targets = "polosSelected" in button.dataset ? selected() : [{ id, workflow, step }];
-    if (!targets.length) return announceNone();
+    if (!targets.length) return tell("Nothing is selected: tick the executions first.");
+    if (name === "fork" && targets.length > 1) return tell("Tick only one: each fork is asked for by itself.");
     if (name === "fork") return askFork(targets[0]);
     return targets.length === 1 ? askOne(ACTIONS[name], targets[0]) : askMany(ACTIONS[name], targets);
-  }
-
-  function announceNone() {
-    announce("Nothing is selected.");
-    tell("Nothing is selected: tick the executions first.");
   }
 
   document.addEventListener("click", (event) => {

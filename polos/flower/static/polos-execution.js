@@ -15,9 +15,10 @@
     const address = new URL(link.href);
     address.searchParams.set("part", "step");
     if (!loaded.has(address.href)) {
-      const answer = await fetch(address, { headers: { "X-Requested-With": "fetch" }, cache: "no-store" });
+      const options = { headers: { "X-Requested-With": "fetch" }, cache: "no-store", redirect: "manual" };
+      const answer = await fetch(address, options).catch(() => null);
       // The link stays, and leads to a page that says what is wrong.
-      if (!answer.ok) return;
+      if (!answer?.ok) return;
       loaded.set(address.href, await answer.text());
     }
     const fresh = new DOMParser().parseFromString(loaded.get(address.href), "text/html");

@@ -66,7 +66,7 @@
         if (Object.hasOwn(found, key)) throw new Wrong(itemOf(row), `There are two values with the key ${JSON.stringify(key)}.`);
         Object.defineProperty(found, key, { value: read(itemOf(row)) ?? null, enumerable: true });
       }
-      return rows.length || isRequired(field) || defaultOf(field) ? found : nothing(field);
+      return rows.length || isRequired(field) || Object.keys(defaultOf(field) ?? {}).length ? found : nothing(field);
     },
     boolean(field) {
       const input = inputOf(field);

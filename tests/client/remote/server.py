@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -105,13 +106,17 @@ class Serving(ThreadingHTTPServer):
 class FakeServer:
     """Notes what is asked, and answers as a function says."""
 
-    def __init__(self, answering: Answering) -> None:
+    def __init__(self, answering: Answering, tls: ssl.SSLContext | None) -> None:
         self.answering = answering
         self.asked: list[Asked] = []
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._http = Serving((HOST, 0), type("Own", (Handler,), {"outer": self}))
-        self.url = f"http://{HOST}:{self._http.server_port}"
+        self.url = f"http{'s' if tls else ''}://{HOST}:{self._http.server_port}"
+        if tls is not None:
+            self._http.socket = tls.wrap_socket(
+                self._http.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
     def _opened(self, connection: socket.socket) -> None:
@@ -146,14 +151,14 @@ def _is_left(connection: socket.socket) -> bool:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
         return False
-    except OSError:
+    except (OSError, ValueError):
         return True
 
 
 @contextmanager
-def served(answering: Answering) -> Iterator[FakeServer]:
+def served(answering: Answering, tls: ssl.SSLContext | None = None) -> Iterator[FakeServer]:
     """A server while the block runs."""
-    server = FakeServer(answering)
+    server = FakeServer(answering, tls)
     server.start()
     try:
         yield server

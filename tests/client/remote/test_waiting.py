@@ -42,7 +42,8 @@ class Ends:
         assert 0 < len(ids) <= 500
         assert len(set(ids)) == len(ids)
         with self._changed:
-            self._changed.wait_for(lambda: self.ended & set(ids), self.poll_seconds)
+            seconds = min(self.poll_seconds, asked.body["timeout"])
+            self._changed.wait_for(lambda: self.ended & set(ids), seconds)
             found = sorted(self.ended & set(ids))
         return Told(200, {"items": [shown(execution(id_, Status.COMPLETED)) for id_ in found]})
 
@@ -94,6 +95,15 @@ def test_who_waits_too_long_is_told_so(client: RemoteClient, server: FakeServer)
     with pytest.raises(WorkflowTimeoutError):
         asyncio.run(client.wait_async("e2", 0.05))
     # Nobody waits any more, so nothing is asked.
+    until(lambda: server.held == 0, 30)
+
+
+def test_no_connection_is_left_behind_by_those_who_give_up_soon(
+    client: RemoteClient, server: FakeServer
+) -> None:
+    for number in range(100):
+        with pytest.raises(WorkflowTimeoutError):
+            client.wait("e1", 0.0001 * number)
     until(lambda: server.held == 0, 30)
 
 
@@ -152,6 +162,27 @@ def test_a_poll_without_an_end_is_followed_by_another(
         until(lambda: len(server.asked) > 3, 30)
         ends.end("e1")
         assert future.result().id == "e1"
+
+
+def test_a_server_that_answers_at_once_is_not_asked_all_the_time(
+    client: RemoteClient, server: FakeServer, ends: Ends
+) -> None:
+    ends.poll_seconds = 0
+    with pytest.raises(WorkflowTimeoutError):
+        client.wait("e1", 1.0)
+    assert len(server.asked) < 12
+
+
+def test_an_error_that_nobody_thought_of_is_told(
+    client: RemoteClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def confused(_: Any) -> Any:
+        raise ZeroDivisionError("confused")
+
+    monkeypatch.setattr(waiting.wire, "executions_in", confused)
+    monkeypatch.setattr(waiting, "_POLL", 0.0)
+    with pytest.raises(ZeroDivisionError):
+        client.wait("e1", 30)
 
 
 @pytest.mark.parametrize("trouble", [Cut, 502, 503, 500])

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from polos.codec import decode_failure, encode_failure, failure_of
+from polos.codec import decode_failure, decode_history, encode_failure, failure_of
 from polos.errors import CodecError, StepExecutionError
-from polos.model.records import Failure
+from polos.model.records import Failure, Micros, Tried
 
 
 class Odd(Exception):
@@ -109,3 +109,9 @@ def test_causes_and_groups_are_in_the_traceback() -> None:
     text = failure_of(caught(group)).traceback
     assert "the cause" in text
     assert "KeyError: 'two'" in text
+
+
+def test_a_history_may_say_more_than_this_release_knows() -> None:
+    data = b'[{"at": 5, "error_type": "E", "reason": "r", "of_a_later_release": 1}]'
+    assert decode_history(data) == (Tried(Micros(5), "E", "r"),)
+    assert decode_history(b'[{"at": 5}]') == decode_history(b"[7]") == decode_history(b"{") == ()

@@ -126,6 +126,15 @@ def test_without_any_home_one_is_made_here(tmp_path: Path, monkeypatch: pytest.M
     assert find_home() == home
 
 
+def test_a_home_that_can_not_be_made_says_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("POLOS_HOME", str(tmp_path / "file" / "below"))
+    with pytest.raises(ConfigurationError, match="set POLOS_HOME to"):
+        find_home()
+
+
 @pytest.mark.parametrize("days", [-1, "-0.5", "nan", "inf", 40_000])
 def test_a_retention_that_would_delete_all_or_can_not_be_counted(days: object) -> None:
     with pytest.raises(ConfigurationError, match="POLOS_RETENTION_DAYS .* or 0 to keep all"):
