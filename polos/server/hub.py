@@ -145,8 +145,10 @@ class Hub:
         known = {id_: self._states.get((project_id, id_)) for id_ in ids}
         try:
             found = await self._served.ask(self._changes, project_id, known)
-        except PolosError as error:
-            log.log(logging.DEBUG if self._trouble else logging.WARNING, "watching: %s", error)
+        except Exception as error:  # whatever it is, those who watch go on watching
+            level = logging.DEBUG if self._trouble else logging.WARNING
+            odd = None if isinstance(error, PolosError) else error
+            log.log(level, "watching: %s", error, exc_info=odd)
             self._trouble = True
             return
         except Exception:  # what a row holds that newer code wrote, for one: all others are told of

@@ -40,6 +40,12 @@ _REFUSALS = {
     500: "The server has an error of its own.",
     503: "The database is away, or its schema is not the right one; try again later.",
 }
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds after which to try again.",
+        "schema": {"type": "string"},
+    }
+}
 _SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key, as 'polos keys' makes"},
     "basic": {"type": "http", "scheme": "basic", "description": "A user of Flower's basic_auth."},
@@ -232,4 +238,5 @@ def _refusal(status: int, schemas: _Schemas) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": schemas.of(ProblemAnswer)}
     if status == 404:
         content["example"] = examples.PROBLEM
-    return {"description": text, "content": {PROBLEM_TYPE: content}}
+    found = {"description": text, "content": {PROBLEM_TYPE: content}}
+    return found | ({"headers": _RETRY_AFTER} if status == 503 else {})

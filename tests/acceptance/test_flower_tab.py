@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from polos.store.database import Database
 from polos.store.migrate import upgrade
+from polos.store.sql_store import SqlStore
 from tests.acceptance.flowers import (
     LATE,
     OAUTH,
@@ -22,6 +24,7 @@ from tests.acceptance.flowers import (
     signed_in,
 )
 from tests.acceptance.proxies import proxy
+from tests.store.scenes import new
 from tests.support.servers import PostgresServer
 
 pytestmark = pytest.mark.timeout(300)
@@ -89,6 +92,24 @@ def test_an_app_that_gets_polos_with_its_imports_has_the_tab(flowers: Flowers) -
     known = {"If-None-Match": part.headers["ETag"]}
     again = flower.get("/workflows?part=rows", headers=known)
     assert (again.status_code, again.text) == (304, "")
+
+
+def test_a_full_page_with_all_that_is_ours_is_under_100_kb(
+    flowers: Flowers, tmp_path: Path
+) -> None:
+    flower = flowers()
+    with closing(Database(f"sqlite:///{tmp_path / 'polos.db'}")) as database:
+        upgrade(database)
+        store = SqlStore(database)
+        for number in range(60):
+            tags = ("customer-4711", f"tag-{number}") if number % 2 else ()
+            store.start(new(str(uuid4()), workflow_id="order_processor", tags=tags))
+    ready(flower)
+    for path in ("/workflows", "/workflows/overview"):
+        page = flower.get(path)
+        ours = [it for it in addresses(page.text) if it.startswith("/polos/static/")]
+        assert len(ours) > 2
+        assert sum(len(it.content) for it in (page, *map(flower.get, ours))) < 100_000
 
 
 # -- logins ------------------------------------------------------------------------------

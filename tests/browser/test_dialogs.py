@@ -294,8 +294,15 @@ def test_values_are_text(page: Page, stage: Stage) -> None:
     assert not is_pwned(page)
 
 
-def test_it_waits_for_the_answer(page: Page, stage: Stage) -> None:
-    stage.api = Api(FAILED)
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [((200, {}), "is tried again"), ((409, {"detail": "it has not failed"}), "it has not failed")],
+)
+def test_it_waits_for_the_answer(
+    page: Page, stage: Stage, watch: Watch, done: Any, said: str
+) -> None:
+    watch.expect("Failed to load|status 409")
+    stage.api = Api(FAILED, done)
     stage.open()
     page.evaluate("""() => {
       const real = fetch;
@@ -312,5 +319,5 @@ def test_it_waits_for_the_answer(page: Page, stage: Stage) -> None:
     page.keyboard.press("Escape")
     expect(dialog_of(page)).to_have_count(0)
     page.evaluate("answer()")
-    expect(page.locator("#toast-container")).to_contain_text("is tried again")
+    expect(page.locator("#toast-container")).to_contain_text(said)
     until(lambda: len(posts(stage)) == 1, 5)

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from polos.errors import StoreUnavailable
 from polos.server import events, hub
 from polos.server.hub import Hub
 from polos.server.served import served_of
@@ -111,6 +112,29 @@ def test_silence_is_broken_by_comments(lite: Api, monkeypatch: pytest.MonkeyPatc
     id_ = lite.start("api_waits")["id"]
     with following(lite, id_) as told:
         assert next(it for it in told if "comment" in it) == {"comment": "still here"}
+
+
+def test_streams_go_on_after_trouble_with_the_database(
+    lite: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures: list[Exception] = [StoreUnavailable("u", "away"), RuntimeError("odd")]
+
+    def failing(database: Any, project: str, ids: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return pulses(database, project, ids)
+
+    pulses = hub.pulses
+    id_ = lite.start("api_waits")["id"]
+    with following(lite, id_) as told:
+        next(told)
+        next(told)
+        monkeypatch.setattr(hub, "pulses", failing)
+        until(lambda: not failures)
+        lite.polos.cancel(id_)
+        assert [*told][-1]["event"] == "end"
+    # The first of it is told, the rest would only repeat that.
+    assert [it.levelname for it in caplog.records if "watching" in it.message] == ["WARNING"]
 
 
 def test_a_deleted_execution_ends_its_stream(lite: Api) -> None:
