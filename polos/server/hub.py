@@ -151,14 +151,6 @@ class Hub:
             log.log(level, "watching: %s", error, exc_info=odd)
             self._trouble = True
             return
-        except Exception:  # what a row holds that newer code wrote, for one: all others are told of
-            log.log(
-                logging.DEBUG if self._trouble else logging.ERROR,
-                "what is watched can't be looked at; it is tried again",
-                exc_info=True,
-            )
-            self._trouble = True
-            return
         self._trouble = False
         for id_, state in found.items():
             streams = self._streams.get((project_id, id_), ())

@@ -242,19 +242,3 @@ def test_a_stream_that_lasts_is_ended_for_whoever_reads_it_to_come_again(
     id_ = lite.start("api_waits")["id"]
     with following(lite, id_) as told:
         assert {it.get("event") for it in told} == {None, "progress"}
-
-
-def test_a_look_that_fails_is_made_again(lite: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    id_ = lite.start("api_waits")["id"]
-    look, failures = Hub._changes, iter([ValueError("of newer code")])
-
-    def fail_once(self: Hub, *args: Any) -> Any:
-        for error in failures:
-            raise error
-        return look(self, *args)
-
-    monkeypatch.setattr(Hub, "_changes", fail_once)
-    with following(lite, id_) as told:
-        assert next(told) == {"retry": "2000"}
-        assert next(told)["data"]["id"] == id_
-    lite.http.post(f"/executions/{id_}/cancel", json={})

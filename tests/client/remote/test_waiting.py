@@ -77,17 +77,6 @@ def test_an_end_is_told_from_a_thread_and_from_a_loop(client: RemoteClient, ends
     assert asyncio.run(client.wait_async("e2", None)).status is Status.COMPLETED
 
 
-def test_a_mistake_of_the_client_s_own_keeps_nobody_waiting(
-    client: RemoteClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def mistaken(*_: Any) -> Any:
-        raise RuntimeError("a mistake")
-
-    monkeypatch.setattr(waiting.Waiting, "_poll", mistaken)
-    with pytest.raises(RuntimeError, match="a mistake"):
-        client.wait("e1", 20)
-
-
 def test_who_waits_too_long_is_told_so(client: RemoteClient, server: FakeServer) -> None:
     with pytest.raises(WorkflowTimeoutError) as caught:
         client.wait("e1", 0.05)
