@@ -102,9 +102,9 @@ def test_lone_surrogates_are_kept_readable() -> None:
 class Lazy:
     """A stand-in for another object, as frameworks have them, which nobody may ask now."""
 
-    @property
-    def __class__(self) -> Any:
-        raise RuntimeError("outside of a request")
+    def __getattribute__(self, name: str) -> Any:
+        # Also for __class__, which isinstance asks for.
+        raise RuntimeError(f"{name} outside of a request")
 
 
 class Strict(dict[str, int]):
