@@ -32,6 +32,8 @@ _GROWTH = 1.3
 _BATCH = 500
 # How often those are asked for that the database is to tell of.
 _TOLD = 1.0
+# A thread that nobody has needed for so many seconds ends: a server has a watcher per project.
+_IDLE = 30.0
 # Commits that tell somebody wait for one another. One query for many costs less.
 _FEW = 16
 
@@ -43,7 +45,7 @@ class Watcher:
         self._store = store
         self._closed = False
         self._begin()
-        _begin_after_fork(self)
+        _watchers.add(self)
 
     def _begin(self) -> None:
         self._waiting: dict[str, list[Future[Execution]]] = {}
@@ -108,8 +110,9 @@ class Watcher:
         self._nudge.set()
         self._listener.close()
         self._give_up(StoreUnavailable("", "the client was closed while somebody waited"))
-        if self._thread is not None:
-            self._thread.join(timeout=5)
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout=5)
 
     def nudge(self) -> None:
         """Look now: something has probably ended."""
@@ -164,12 +167,21 @@ class Watcher:
             if wanted and self._look(wanted):
                 pause = _SHORTEST
                 continue
-            longest = min(pause if wanted else math.inf, all_at - now)
-            if self._nudge.wait(None if longest == math.inf else longest):
+            longest = min(pause if wanted else _IDLE, all_at - now)
+            if self._nudge.wait(longest):
                 self._nudge.clear()
                 pause = _SHORTEST
+            elif not (wanted or untold) and self._retires():
+                return
             else:
                 pause = min(pause * _GROWTH, _LONGEST)
+
+    def _retires(self) -> bool:
+        """Whether nobody needs the thread; who comes next begins another one."""
+        with self._lock:
+            if not self._waiting:
+                self._thread = None
+            return self._thread is None
 
     def _give_up(self, error: Exception) -> None:
         with self._lock:
@@ -208,13 +220,13 @@ def _is_awaited(future: Future[Execution]) -> bool:
     return not future.done() and future.set_running_or_notify_cancel()
 
 
-def _begin_after_fork(watcher: Watcher) -> None:
-    """A child process waits for nothing that its parent waits for, and on a line of its own."""
-    known = weakref.ref(watcher)
+_watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
 
-    def begin() -> None:
-        found = known()
-        if found is not None:
-            found._begin()
 
-    os.register_at_fork(after_in_child=begin)
+def _begin_after_fork() -> None:
+    """A child process waits for nothing that its parent waits for, and on lines of its own."""
+    for watcher in list(_watchers):
+        watcher._begin()
+
+
+os.register_at_fork(after_in_child=_begin_after_fork)

@@ -21,11 +21,12 @@ from polos.codec.payloads import (
     json_payload,
 )
 from polos.codec.previews import previewed
-from polos.codec.redaction import masked_field, redacted, redacted_text
+from polos.codec.redaction import MASK, masked_field, redacted, redacted_text
 from polos.codec.unpackables import unpackable
 from polos.codec.values import decode, encode
 
 __all__ = [
+    "MASK",
     "coerce",
     "decode",
     "decode_failure",

@@ -27,7 +27,8 @@ def input_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes | None:
     """Positional and named arguments as JSON; None where there are none.
 
     What is long, deep or of a class that says nothing of its parts is cut: this is to be read, and
-    is never read back. The JSON is always whole.
+    is never read back. The JSON is always whole, and no value makes this fail: what can't be looked
+    into is named by its class.
 
     Args:
         args: what a function was given by position.
@@ -63,27 +64,28 @@ class _Preview:
             return value if -(2**53) < value < 2**53 else self._text(_digits(value))
         if kind is float:
             return value if math.isfinite(value) else repr(value)
-        return self._other(value, depth)
+        try:
+            return self._other(value, kind, depth)
+        except Exception:  # code of its class is called after all, or another thread changes it
+            return _class_of(value)
 
-    def _other(self, value: Any, depth: int) -> Any:
-        if isinstance(value, Enum):
+    def _other(self, value: Any, kind: type, depth: int) -> Any:
+        # Not isinstance, which asks a stand-in for something else to be that something.
+        if issubclass(kind, Enum):
             return self.of(value.value, depth + 1)
-        if isinstance(value, dict):
-            return self._named(value.items(), depth)
-        if isinstance(value, list | tuple | set | frozenset):
+        if issubclass(kind, dict):
+            return self._named(dict.items(value), depth)
+        if issubclass(kind, list | tuple | set | frozenset):
             return self._items(value, depth)
-        if isinstance(value, BaseModel):
-            # What it keeps, not what its properties would give.
-            return self._named(
-                {**value.__dict__, **(value.__pydantic_extra__ or {})}.items(), depth
-            )
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if issubclass(kind, BaseModel):
+            return self._named(_kept(value), depth)
+        if dataclasses.is_dataclass(kind):
             return self._named(_fields(value), depth)
-        if isinstance(value, bytes | bytearray | memoryview):
+        if issubclass(kind, bytes | bytearray | memoryview):
             return f"<{len(value)} bytes>"
-        if isinstance(value, _BY_TEXT):
+        if issubclass(kind, _BY_TEXT):
             return self._text(str(value))
-        return f"<{type(value).__module__}.{type(value).__qualname__}>"
+        return _class_of(value)
 
     def _items(self, values: Iterable[Any], depth: int) -> list[Any]:
         found = []
@@ -111,6 +113,18 @@ class _Preview:
 def _digits(value: int) -> str:
     """Of those with more bits Python may refuse to write the digits."""
     return str(value) if value.bit_length() < 1024 else f"<int of {value.bit_length()} bits>"
+
+
+def _class_of(value: Any) -> str:
+    kind = type(value)
+    return f"<{kind.__module__}.{kind.__qualname__}>"
+
+
+def _kept(model: BaseModel) -> Iterable[tuple[str, Any]]:
+    """What a model keeps, not what its properties would give."""
+    # One that was made without being validated, as from a database, may not have all of it.
+    extra = getattr(model, "__pydantic_extra__", None)
+    return {**model.__dict__, **(extra or {})}.items()
 
 
 def _fields(value: Any) -> Iterable[tuple[str, Any]]:

@@ -18,6 +18,10 @@ MASK = "***"
 # What stands for a value ends here, unless it is quoted or in brackets.
 _ENDS = re.compile(r"[\s,;&)}\]]|$")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
+# What stands before a quoted text in Python: b'…'.
+_PREFIX = re.compile(r"[BFRUbfru]{1,2}(?=['\"])")
+# A card's number, and the like.
+_DIGITS = re.compile(r"\d+(?:[ -]\d+)+")
 
 
 def redacted(value: Any, names: Collection[str]) -> Any:
@@ -98,7 +102,8 @@ def _names(names: frozenset[str]) -> re.Pattern[str]:
     any_of = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
     quote = r"(\\?['\"])"
     named = rf"(?<!\w)(?:{quote}(?:{any_of})\1|(?:{any_of}))\s*[:=](?!=)\s*"
-    told = rf"^(?:\S*\.)?(?:{any_of})(?:\.\S*)?\n.*\binput_value="
+    # What is wrong may take some lines.
+    told = rf"^(?:\S*\.)?(?:{any_of})(?:\.\S*)?\n(?:.*\n){{0,9}}?.*\binput_value="
     return re.compile(f"{named}|{told}", re.IGNORECASE | re.MULTILINE)
 
 
@@ -121,6 +126,11 @@ def _end_of_value(text: str, at: int) -> int:
         return _end_of_brackets(text, at)
     if first and first in "'\"":
         return _end_of_quoted(text, at)
+    if (prefix := _PREFIX.match(text, at)) is not None:
+        return _end_of_quoted(text, prefix.end())
+    if first == "<":
+        # What objects say of themselves: <Secret 'x'>.
+        return text.find(">", at) + 1 or len(text)
     if first == "\\":
         # A text within a text.
         end = text.find(text[at : at + 2], at + 2)
@@ -132,7 +142,8 @@ def _end_of_value(text: str, at: int) -> int:
 
 
 def _end_of_bare(text: str, at: int) -> int:
-    found = _ENDS.search(text, at)
+    found = _DIGITS.match(text, at)
+    found = _ENDS.search(text, at if found is None else found.end())
     return len(text) if found is None else found.start()
 
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from polos.codec import decode_history, encode, encode_history, failure_of, input_of
+from polos.codec import decode_history, encode, encode_history, failure_of
 from polos.engine.attempt import Attempt, value_of
+from polos.engine.given import given_to
 from polos.engine.interrupting import call_user
 from polos.engine.signals import is_own_exit
 from polos.engine.tasks import TaskWaits
@@ -222,9 +223,8 @@ class AttemptEffects:
             await self._branches.timer(wait, due)
 
     def _input(self, request: StepRequest) -> bytes | None:
-        if not self._attempt.settings.record_inputs:
-            return None
-        return input_of(request.args, request.kwargs)
+        settings = self._attempt.settings
+        return given_to(request, settings.redact) if settings.record_inputs else None
 
     async def _try(
         self, request: StepRequest, policy: RetryPolicy, this: Trial

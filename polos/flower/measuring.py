@@ -77,9 +77,10 @@ class Measuring:
         """
         began = time.monotonic()
         own = self._served.settings.project_id
-        database = self._served.store(own).database
-        others = [it for it in projects_at_work(database) if it != own]
-        present = {it: self._of(it) for it in [own, *others][:_MOST_PROJECTS]}
+        store = self._served.store(own)
+        # Also those without a worker: what waits there is what somebody has to be told of.
+        names = dict.fromkeys((own, *projects_at_work(store.database), *store.projects()))
+        present = {it: self._of(it) for it in list(names)[:_MOST_PROJECTS]}
         seconds = time.monotonic() - began
         self._last = Measured(True, seconds, present, dict(self._ended))
         return self._last

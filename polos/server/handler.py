@@ -36,8 +36,8 @@ T = TypeVar("T")
 log = logging.getLogger("polos.server")
 
 _IN_HEADER = re.compile(r"(?:[ -$&-~]|%[0-9A-Fa-f]{2})*")
-# In a body, values are texts inside of JSON, which takes up to twice their size; and all the rest.
-_TIMES, _MORE = 2, 64 * 1024
+# A body has room for so many bytes beside its values.
+_MORE = 64 * 1024
 
 _WRONG = (PolosError, Refused, RequestError)
 
@@ -176,10 +176,10 @@ class ApiHandler(BaseHandler):
         self._check_body(operation)
 
     def _check_body(self, operation: Operation) -> None:
-        self._most = _TIMES * self.served.settings.max_value_bytes + _MORE
+        self._most = operation.most_values * self.served.settings.max_value_bytes + _MORE
         headers = self.request.headers
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        length = int(headers.get("Content-Length") or 0)
+        length = _length(headers.get("Content-Length", ""))
         has_body = length > 0 or "Transfer-Encoding" in headers
         if operation.method == "POST" and (kind or has_body) and kind != JSON_TYPE:
             raise RequestError(
@@ -318,6 +318,13 @@ _CODES = {
     404: ("there is nothing at this address; openapi.json lists what there is", "NotFound"),
     405: ("this address has no such method; the Allow header lists those it has", "WrongMethod"),
 }
+
+
+def _length(text: str) -> int:
+    """The length of a body; 0 for what is no number, which Tornado then refuses by itself."""
+    # Twice the same, put together with a comma, is allowed.
+    first = text.partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() else 0
 
 
 def _as_get(method: str | None) -> str:

@@ -180,6 +180,8 @@ class Operation:
         body_example: such a body.
         is_open: whether it is answered without asking who asks.
         changes: whether it changes anything.
+        most_values: how many of the largest values that may be kept the body has room for. They
+            are texts inside of JSON, which takes up to twice their size.
     """
 
     name: str
@@ -196,3 +198,4 @@ class Operation:
     body_example: Any = None
     is_open: bool = False
     changes: bool = False
+    most_values: int = 2

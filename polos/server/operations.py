@@ -87,6 +87,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=r.BatchBody,
         body_example=e.BATCH,
         changes=True,
+        most_values=8,
     ),
     Operation(
         name="list_executions",

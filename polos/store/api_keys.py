@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, or_, select, update
 
+from polos.errors import StoreError
 from polos.model.keys import ApiKey, digest_of, id_in, is_of, new_key
 from polos.model.records import SECOND, Micros
 from polos.store.clock import now_micros
 from polos.store.database import Database
 from polos.store.schema import api_keys as table
+
+log = logging.getLogger("polos.store")
 
 # A key that is used all the time must not be written all the time.
 _BETWEEN_USES = 60 * SECOND
@@ -73,8 +77,16 @@ def opened_by(database: Database, key: str) -> ApiKey | None:
     if not rows or not is_of(key, rows[0].digest) or rows[0].revoked_at is not None:
         return None
     if rows[0].used_at is None or rows[0].used_at < rows[0].now - _BETWEEN_USES:
-        database.run(_used, {"the_id": id_})
+        _note_use(database, id_)
     return _key(rows[0])
+
+
+def _note_use(database: Database, key_id: str) -> None:
+    try:
+        database.run(_used, {"the_id": key_id})
+    except StoreError as error:
+        # It is to be known some time; nobody is refused because of it.
+        log.debug("the use of key %s is not noted: %s", key_id, error)
 
 
 def _key(row: Row[Any]) -> ApiKey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
@@ -114,8 +114,7 @@ def report_of(row: Row[Any]) -> WorkerReport | None:
     """A worker's report; None where it can't be read: the others must still be seen."""
     try:
         queues, workflow_ids = (tuple(json.loads(text)) for text in (row.queues, row.workflows))
-        # Null in a row that a release before this one has written.
-        counts = SweepCounts(**json.loads(row.counts or "{}"))
+        counts = _counts(row.counts)
     except (TypeError, ValueError) as error:
         log.error("what worker %s reported can't be read: %s", row.name, error)
         return None
@@ -129,6 +128,13 @@ def report_of(row: Row[Any]) -> WorkerReport | None:
         broker=row.broker,
         counts=counts,
     )
+
+
+def _counts(text: str | None) -> SweepCounts:
+    """What a worker counts: of an older release none, of a newer one those that are known here."""
+    found = dict(json.loads(text or "{}"))
+    known = {field.name for field in fields(SweepCounts)}
+    return SweepCounts(**{name: found[name] for name in known & found.keys()})
 
 
 def lead(database: Database, project_id: str, duty: str, holder: str, seconds: float) -> bool:

@@ -212,6 +212,8 @@ class PolosClient(Control):
         """Start many workflows at once: all of them, or none.
 
         They are written in one transaction, and their messages sent together, before this returns.
+        A server takes 5,000 at once, and eight times ``polos_max_value_bytes`` (32 MiB) for all of
+        them; more is a ``RequestRefused``.
 
         Example::
 

@@ -12,6 +12,7 @@ from polos import codec
 from polos.model.states import Status
 from tests.browser.site import Flower, Site
 from tests.browser.watch import Watch, violations
+from tests.support.processes import until
 
 
 def go_to(page: Page, flower: Flower, execution_id: str) -> Locator:
@@ -39,7 +40,9 @@ def test_a_family_is_cancelled(site: Site, flower: Flower, page: Page) -> None:
     asked.get_by_role("button", name="Cancel it").click()
     expect(toast(page)).to_contain_text("is cancelled")
     expect(status).to_have_text("cancelled", timeout=20_000)
-    assert len(site.ids(parent_execution_id=id_, statuses=(Status.CANCELLED,))) == 3
+    # Downwards it goes on level by level.
+    cancelled = {"parent_execution_id": id_, "statuses": (Status.CANCELLED,)}
+    until(lambda: len(site.ids(**cancelled)) == 3)
     # What can't be done any more says why not.
     expect(button(page, "Cancel")).to_have_attribute("aria-disabled", "true")
     button(page, "Cancel").click(force=True)

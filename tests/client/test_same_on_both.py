@@ -115,7 +115,7 @@ def is_error(found: Any, kind: str) -> bool:
     return isinstance(found, tuple) and found[0].__name__ == kind
 
 
-UNKNOWN_IDS = ["none", "a/b?c#d", "..", ".", "ü€", "%2F", "a" * 255, " ", "a\tb", "\\"]
+UNKNOWN_IDS = ["none", "", "a/b?c#d", "..", ".", "ü€", "%2F", "a" * 255, " ", "a\tb", "\\"]
 
 
 @pytest.mark.parametrize("id_", UNKNOWN_IDS)

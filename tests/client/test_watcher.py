@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from polos.client import watcher as watcher_module
 from polos.client.watcher import Watcher
 from polos.engine.owner import this_process
 from polos.errors import WorkflowTimeoutError
@@ -17,6 +18,7 @@ from polos.model.outcome import Completed
 from polos.model.records import ExecutionId, NewExecution
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
+from tests.support.processes import until
 from tests.support.statements import listen
 
 
@@ -85,6 +87,18 @@ def test_an_end_that_is_there_already_is_found(store: SqlStore) -> None:
     end(store, id_)
     assert watcher.wait(id_, 10).id == id_
     assert asyncio.run(watcher.wait_async(id_, 10)).id == id_
+    watcher.close()
+
+
+def test_a_thread_that_nobody_needs_ends_and_begins_again(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher_module, "_IDLE", 0.05)
+    watcher, id_ = Watcher(store), begin(store)
+    end(store, id_)
+    for _ in range(2):
+        assert watcher.wait(id_, 10).id == id_
+        until(lambda: watcher._thread is None)
     watcher.close()
 
 

@@ -68,6 +68,18 @@ def test_the_alerts_ask_for_metrics_that_there_are() -> None:
     assert queries
 
 
+def test_the_page_has_all_metrics() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    suffixes = re.compile(r"_(bucket|count|sum|created)$")
+    families_ = {suffixes.sub("", name) for name in exported()}
+    written = {
+        name for line in page.splitlines() if line.startswith("| `") for name in asked([line])
+    }
+    assert {name.removesuffix("_total") for name in written} == {
+        name.removesuffix("_total") for name in families_
+    }
+
+
 def test_what_is_mounted_is_there(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         for volume in service.get("volumes", ()):

@@ -70,6 +70,25 @@ def test_a_retried_step_keeps_what_it_was_given_first(engine: Engine) -> None:
     assert steps(engine, id_)["shaky"]["input"] == {"args": [[7]]}
 
 
+def pay(amount: int, card_number: str, *pins: str) -> int:
+    return amount + len(card_number) + len(pins)
+
+
+def test_what_is_given_by_position_is_masked_by_the_parameter_s_name(sqlite_url: str) -> None:
+    engine = Engine(sqlite_url, redact=("CARD_number", "pins"))
+
+    @workflow(id="secretive")
+    async def secretive(ctx: WorkflowContext) -> int:
+        await ctx.step.run("nameless", max, 1, 2)
+        return await ctx.step.run("pay", pay, 7, "4111", "12", "34")
+
+    id_ = engine.start(secretive)
+    engine.finish(id_)
+    assert engine.store.progress(id_).checkpoints[1].input == b'{"args":[7,"***","***","***"]}'
+    assert steps(engine, id_)["nameless"]["input"] == {"args": [1, 2]}
+    assert steps(engine, id_)["pay"]["value"] == 13
+
+
 def test_inputs_can_be_left_out(sqlite_url: str) -> None:
     engine = Engine(sqlite_url, record_inputs=False)
 

@@ -17,6 +17,7 @@ from polos.flower import measuring
 from polos.flower.measuring import Measured, Measuring
 from polos.flower.metrics import families
 from polos.model.measures import BOUNDS
+from polos.model.ports import StartRequest
 from polos.server.served import Served
 from tests.support.processes import until
 
@@ -103,6 +104,14 @@ def test_what_waits_and_who_works(polos: Polos) -> None:
     assert sample(samples, "polos_executions", status="queued", **named) == 3
     assert sample(samples, "polos_due_unclaimed", queue="", **named) == 3
     assert sample(samples, "polos_oldest_unstarted_seconds") >= 0
+
+
+def test_what_waits_in_a_project_without_a_worker_is_told(polos: Polos) -> None:
+    served = Served(polos.bound)
+    served.client("deserted").start(StartRequest("measured", b"{}"))
+    samples = text_of(Measuring(served).look())
+    named = {"project": "deserted", "workflow": "measured", "queue": ""}
+    assert sample(samples, "polos_due_unclaimed", **named) == 1
 
 
 def test_a_scrape_waits_for_no_database(polos: Polos, monkeypatch: pytest.MonkeyPatch) -> None:

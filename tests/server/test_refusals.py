@@ -24,6 +24,7 @@ from tests.support.processes import until
 from tests.support.servers import HOST, PostgresServer, free_port
 
 JSON = {"Content-Type": "application/json"}
+JSON_LINE = "Content-Type: application/json"
 
 
 def _all_errors(kind: type[errors.PolosError] = errors.PolosError) -> Iterator[type]:
@@ -160,6 +161,14 @@ def test_a_body_that_is_too_large(lite: Api, size: int) -> None:
         assert (answer.status_code, answer.json()["code"]) == (413, "BodyTooLarge")
 
 
+def test_many_starts_have_room_for_more(lite: Api) -> None:
+    values = [{"a": "x" * (lite.polos.settings.max_value_bytes - 100)} for _ in range(3)]
+    body = {"items": [{"workflow_id": "api_anything", "payload": value} for value in values]}
+    answer = lite.http.post("/executions", json=body)
+    assert answer.status_code == 201, answer.text[:500]
+    assert len(answer.json()["items"]) == 3
+
+
 def test_bad_project_headers(lite: Api) -> None:
     for project in ("x" * 256, "%00", "%zz", "50%"):
         answer = lite.http.get("/executions", headers={"Polos-Project": project})
@@ -180,6 +189,17 @@ def test_what_is_no_http(lite: Api) -> None:
             line.settimeout(30)
             assert b" 200 " not in line.recv(1000)
     assert lite.http.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(("length", "status"), [("2, 2", b" 422 "), ("x", b" 400 ")])
+def test_an_odd_length_of_a_body_is_no_error_of_the_server_s_own(
+    lite: Api, length: str, status: bytes
+) -> None:
+    head = f"Host: localhost\r\nPolos-Request: 1\r\n{JSON_LINE}\r\nContent-Length: {length}"
+    with socket.create_connection((HOST, lite.server.port)) as line:
+        line.sendall(f"POST /api/polos/prune HTTP/1.1\r\n{head}\r\n\r\n{{}}".encode())
+        line.settimeout(30)
+        assert status in line.recv(1000).partition(b"\r\n")[0]
 
 
 def test_one_connection_serves_many_requests(lite: Api) -> None:

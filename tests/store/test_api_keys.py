@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Update, select, update
 
+from polos.errors import StoreUnavailable
 from polos.model.keys import id_in, new_key
 from polos.model.records import micros
 from polos.store.api_keys import create, get, listed, opened_by, revoke
@@ -111,3 +112,19 @@ def test_a_use_is_noted_once_a_minute(database: Database) -> None:
 )
 def test_what_can_be_no_key_is_not_asked_for(text: str) -> None:
     assert id_in(text) is None
+
+
+def test_a_use_that_can_not_be_noted_refuses_nobody(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, key = create(database, "shop", "ci")
+    run = Database.run
+
+    def locked(self: Database, statement: Any, *more: Any) -> Any:
+        if isinstance(statement, Update):
+            raise StoreUnavailable("of the test", "it is locked")
+        return run(self, statement, *more)
+
+    monkeypatch.setattr(Database, "run", locked)
+    found = opened_by(database, key)
+    assert found is not None and found.id == made.id

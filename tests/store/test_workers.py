@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import update
 
 from polos.model.records import micros
-from polos.model.workers import WorkerReport
+from polos.model.workers import SweepCounts, WorkerReport
 from polos.store.schema import leaders, workers
 from polos.store.sql_store import SqlStore
 from tests.store.scenes import now
@@ -27,6 +29,14 @@ def test_reports_are_kept_one_for_each_worker(store: SqlStore) -> None:
     busier = WorkerReport(A.name, "owner-a2", 5, 0, ("celery",), ())
     store.report(busier)
     assert set(store.alive(10)) == {busier, B}
+
+
+def test_workers_of_other_releases_are_seen(store: SqlStore) -> None:
+    for worker, counts in ((A, None), (B, '{"sweeps": 3, "counted_by_a_newer_one": 1}')):
+        store.report(worker)
+        named = update(workers).where(workers.c.name == worker.name)
+        store.database.run(named.values(counts=counts))
+    assert set(store.alive(10)) == {A, replace(B, counts=SweepCounts(sweeps=3))}
 
 
 def test_a_silent_worker_is_not_alive_until_it_reports_again(store: SqlStore) -> None:

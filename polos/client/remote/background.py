@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeVar
 
 import httpx
@@ -69,6 +70,8 @@ class Background:
                 limits=_LIMITS,
                 timeout=_TIMEOUT,
                 mounts=_without_proxy(address),
+                # All who speak to this server share them, each with a key of his own.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
                 # To read all certificates takes long, and without TLS nobody asks for them.
                 verify=address.url.startswith("https:"),
             )

@@ -15,7 +15,12 @@ from polos.client.remote.line import Answer, Line, Request, post
 from polos.client.remote.waiting import Waiting
 from polos.definition.names import check_workflow_id
 from polos.definition.registry import registry
-from polos.errors import ConfigurationError, ExecutionExists, WorkflowNotFound
+from polos.errors import (
+    ConfigurationError,
+    ExecutionExists,
+    ExecutionNotFound,
+    WorkflowNotFound,
+)
 from polos.model.listing import ExecutionPage, ExecutionQuery
 from polos.model.ports import StartRequest
 from polos.model.records import Execution, Progress
@@ -94,12 +99,12 @@ class RemoteClient:
 
     def get(self, execution_id: str) -> Execution:
         """The stored execution; raises ExecutionNotFound."""
-        path = ("executions", execution_id, "result")
+        path = _execution(execution_id, "result")
         return wire.execution_in(self._ask(Request("GET", path, query=_AT_ONCE)).data)
 
     def cancel(self, execution_id: str) -> bool:
         """Cancel an execution and its children; False where it had ended already."""
-        answer = self._ask(post(("executions", execution_id, "cancel"), {}))
+        answer = self._ask(post(_execution(execution_id, "cancel"), {}))
         cancelled = wire.member(answer.data, "cancelled", bool)
         if not cancelled and answer.repeated:
             # Maybe by the try before.
@@ -113,7 +118,7 @@ class RemoteClient:
 
     def progress(self, execution_id: str) -> tuple[Execution, Progress]:
         """An execution and how far it has come; raises ExecutionNotFound."""
-        data = self._ask(Request("GET", ("executions", execution_id))).data
+        data = self._ask(Request("GET", _execution(execution_id))).data
         return wire.execution_in(data), wire.progress_in(data)
 
     def retry(self, execution_id: str) -> Execution:
@@ -123,7 +128,7 @@ class RemoteClient:
             ExecutionNotFound: there is none of that id.
             IllegalTransition: it has not failed.
         """
-        path = ("executions", execution_id, "retry")
+        path = _execution(execution_id, "retry")
         return wire.execution_in(self._ask(post(path, {}, repeatable=False)).data)
 
     def fork(self, execution_id: str, from_step: str | None, payload: bytes | None) -> Execution:
@@ -138,7 +143,7 @@ class RemoteClient:
             body["from_step"] = from_step
         if payload is not None:
             body["encoded_payload"] = wire.text_of(payload)
-        asked = post(("executions", execution_id, "fork"), body)
+        asked = post(_execution(execution_id, "fork"), body)
         return wire.execution_in(self._ask(asked).data)
 
     def prune(self, older_than: float) -> int:
@@ -215,6 +220,13 @@ class RemoteClient:
             if found is made:
                 background.open(self._address)
         return found
+
+
+def _execution(execution_id: str, *more: str) -> tuple[str, ...]:
+    """The path of an execution; no address has room for an empty id."""
+    if not execution_id:
+        raise ExecutionNotFound(execution_id)
+    return "executions", execution_id, *more
 
 
 def _may_be(workflow_id: str) -> bool:

@@ -95,6 +95,14 @@ def test_without_a_project_none_is_named() -> None:
         assert "polos-project" not in server.asked[0].headers
 
 
+def test_a_cookie_that_one_key_was_given_is_not_sent_with_another_one() -> None:
+    cookie = {"Set-Cookie": "session=of-the-first; Path=/"}
+    with served(lambda _: Told(200, {"cancelled": True}, cookie)) as server:
+        client_of(server.url).cancel("e1")
+        RemoteClient(Address.of(server.url, "polos_another")).cancel("e1")
+        assert ["cookie" in asked.headers for asked in server.asked] == [False, False]
+
+
 def test_what_is_behind_a_path_is_found() -> None:
     with served(started) as server:
         client_of(server.url + "/flows/").start(REQUEST)

@@ -97,3 +97,31 @@ def test_it_never_fails_and_is_bounded(args: list[Any], kwargs: dict[str, Any]) 
 
 def test_lone_surrogates_are_kept_readable() -> None:
     assert shown("\ud800") == {"args": ["\ud800"]}
+
+
+class Lazy:
+    """A stand-in for another object, as frameworks have them, which nobody may ask now."""
+
+    def __getattribute__(self, name: str) -> Any:
+        # Also for __class__, which isinstance asks for.
+        raise RuntimeError(f"{name} outside of a request")
+
+
+class Strict(dict[str, int]):
+    def items(self) -> Any:
+        raise RuntimeError("use something else")
+
+
+@dataclass
+class Broken:
+    number: int
+
+    def __getattribute__(self, name: str) -> Any:
+        raise ValueError(name)
+
+
+def test_no_value_makes_a_step_fail() -> None:
+    half_made = Order.__new__(Order)
+    assert shown(Lazy(), Broken(1), half_made, Strict(a=1)) == {
+        "args": [f"<{__name__}.Lazy>", f"<{__name__}.Broken>", {}, {"a": 1}]
+    }

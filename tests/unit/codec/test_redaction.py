@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
 from polos.codec import masked_field, redacted, redacted_text
 
@@ -61,6 +61,9 @@ def test_without_names_a_value_is_what_it_was() -> None:
         ("password=Secret(a=(1, 2), b=')'), n=1", "password=***, n=1"),
         ("PASSWORD: hunter2; go on", "PASSWORD: ***; go on"),
         ("/login?password=hunter2&next=/", "/login?password=***&next=/"),
+        ("{'password': b'x y', 'n': 1}", "{'password': ***, 'n': 1}"),
+        ("password=<Secret 'x y'>, n=1", "password=***, n=1"),
+        ("card_number=4111 1111 1111 1111 is used", "card_number=*** is used"),
         # Cut off by whoever made the repr.
         ("{'password': 'hunt...", "{'password': '***'"),
         ("{'password': {'a': 'hunt", "{'password': ***"),
@@ -84,9 +87,27 @@ def test_what_pydantic_got_for_such_a_field_is_masked() -> None:
     assert "input_value=7" in text
 
 
+def test_what_pydantic_got_is_masked_behind_an_error_of_several_lines() -> None:
+    class Strict(BaseModel):
+        password: str
+        owner: str
+
+        @field_validator("password")
+        @classmethod
+        def check(cls, _: str) -> str:
+            raise ValueError("too weak:\n- no digit\n\n- too short")
+
+    with pytest.raises(ValidationError) as raised:
+        Strict.model_validate({"password": "hunter", "owner": 7})
+    text = redacted_text(str(raised.value), NAMES)
+    assert "hunter" not in text
+    assert "input_value=7" in text
+
+
 def test_long_texts_take_no_long_time() -> None:
     text = "password " * 20_000 + "password=" + "(" * 50_000
     assert redacted_text(text, NAMES).endswith("password=***")
+    assert redacted_text("password\n" * 20_000, NAMES) == "password\n" * 20_000
 
 
 def test_a_mask_that_is_sent_back_is_found() -> None:
