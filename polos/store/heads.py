@@ -15,7 +15,7 @@ from polos.store import tags
 from polos.store.clock import now_micros
 from polos.store.cuts import beginnings, cut_of
 from polos.store.database import Database
-from polos.store.rows import SAME_NAME
+from polos.store.rows import SAME_NAME, child_of
 from polos.store.schema import checkpoints, waits
 from polos.store.schema import executions as table
 from polos.store.unindexed import of_project
@@ -105,7 +105,7 @@ def ancestors(database: Database, project_id: str, parent_id: str | None) -> tup
         rows = database.run(_relative, {"the_id": parent_id, "project": project_id})
         if not rows:
             break
-        found.append(_child(rows[0]))
+        found.append(child_of(rows[0]))
         parent_id = rows[0].parent_execution_id
     return tuple(found)
 
@@ -117,25 +117,13 @@ def relatives(
     if not ids:
         return {}
     rows = database.run(_relatives, {"ids": list(ids), "project": project_id})
-    return {row.id: (_child(row), cut_of(row, "payload")) for row in rows}
+    return {row.id: (child_of(row), cut_of(row, "payload")) for row in rows}
 
 
 def children_by_status(database: Database, project_id: str, parent_id: str) -> dict[str, int]:
     """How many children stand how; without the statuses that none has."""
     rows = database.run(_by_status, {"the_id": parent_id, "project": project_id})
     return {row.status: int(row.number) for row in rows}
-
-
-def _child(row: Any) -> Child:
-    return Child(
-        ExecutionId(row.id),
-        row.workflow_id,
-        Status(row.status),
-        row.parent_step_key or "",
-        row.created_at,
-        row.started_at,
-        row.finished_at,
-    )
 
 
 def whole(

@@ -7,11 +7,10 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from polos.model.records import Child, ExecutionId, Progress
-from polos.model.states import Status
+from polos.model.records import Child, Progress
 from polos.store import checkpoints, tags, waits
 from polos.store.database import Database
-from polos.store.rows import steps_of
+from polos.store.rows import child_of, steps_of
 from polos.store.schema import executions as table
 
 _children = (
@@ -58,15 +57,4 @@ def _unrecorded(holder: Sequence[Any], known: Collection[str]) -> tuple[str, ...
 
 
 def _of_children(database: Database, execution_id: str) -> tuple[Child, ...]:
-    return tuple(
-        Child(
-            ExecutionId(row.id),
-            row.workflow_id,
-            Status(row.status),
-            row.parent_step_key or "",
-            row.created_at,
-            row.started_at,
-            row.finished_at,
-        )
-        for row in database.run(_children, {"the_id": execution_id})
-    )
+    return tuple(map(child_of, database.run(_children, {"the_id": execution_id})))

@@ -11,6 +11,7 @@ from polos.codec import decode_failure, encode_failure
 from polos.errors import CodecError
 from polos.model.records import (
     Checkpoint,
+    Child,
     Execution,
     ExecutionId,
     Failure,
@@ -264,3 +265,16 @@ def steps_text(keys: Sequence[str]) -> str:
 def steps_of(text: str | None) -> tuple[str, ...]:
     """The steps that an execution is in, for all that is known."""
     return tuple(json.loads(text)) if text else ()
+
+
+def child_of(row: Any) -> Child:
+    """A child, of a row with its columns."""
+    return Child(
+        ExecutionId(row.id),
+        row.workflow_id,
+        Status(row.status),
+        row.parent_step_key or "",
+        row.created_at,
+        row.started_at,
+        row.finished_at,
+    )

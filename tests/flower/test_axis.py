@@ -67,3 +67,9 @@ def test_between_two_moments_it_is_to_scale() -> None:
     axis = by_order([at(0), at(1), at(101)])
     middle = axis.x(at(51))
     assert middle == pytest.approx((axis.x(at(1)) + 100) / 2)
+
+
+def test_late_in_a_long_execution_marks_tell_each_other_apart() -> None:
+    axis = to_scale(at(2299.0), at(2299.05))
+    texts = [mark.text for mark in axis.marks(START)]
+    assert texts == ["38 min 19 s", "+10 ms", "+20 ms", "+30 ms", "+40 ms", "+50 ms"]

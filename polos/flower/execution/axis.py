@@ -71,13 +71,15 @@ class Axis:
         if step is None:
             step = math.ceil(wanted / 86_400) * 86_400.0
         begin = (self.moments[0] - origin).total_seconds()
-        number = math.ceil(begin / step - 1e-9)
-        while True:
-            moment = origin + timedelta(seconds=number * step)
-            if moment > self.moments[-1]:
-                return
-            yield Mark(self.x(moment), lasting(number * step))
-            number += 1
+        first = math.ceil(begin / step - 1e-9)
+        end = (self.moments[-1] - origin).total_seconds()
+        after = [it * step for it in range(first, math.floor(end / step + 1e-9) + 1)]
+        texts = [lasting(it) for it in after]
+        if len(set(texts)) < len(texts):
+            # Late in a long execution they would all be the same.
+            texts[1:] = [f"+{lasting(it - after[0])}" for it in after[1:]]
+        for seconds, text in zip(after, texts, strict=True):
+            yield Mark(self.x(origin + timedelta(seconds=seconds)), text)
 
     def _gaps(self) -> Iterable[Mark]:
         pairs = zip(self.moments, self.moments[1:], self.places, self.places[1:], strict=False)
