@@ -19,7 +19,7 @@ _Path = tuple[str, ...]
 _DEEPEST = 6
 _MOST_CHOICES = 500
 # A form that would have more gets fewer levels: kinds that lead to each other have no end of them.
-_MOST_FIELDS = 400
+_MOST_FIELDS = 150
 # A text of at most so many characters gets one line.
 _ONE_LINE = 100
 _INPUTS = {"date": "date", "time": "time", "date-time": "moment", "password": "secret"}
@@ -92,14 +92,14 @@ def form_of(schema: Schema | None) -> Field:
     if schema.get("type") == "null":
         return Field("none")
     definitions = schema.get("$defs", {})
-    for levels in range(_DEEPEST, 0, -1):
+    for levels in range(_DEEPEST, -1, -1):
         try:
             return _Reader(definitions, levels, _MOST_FIELDS).field(
                 "", "payload", schema, required=True
             )
         except _TooMany:
             continue
-    return _Reader(definitions, 1, math.inf).field("", "payload", schema, required=True)
+    return _Reader(definitions, 0, math.inf).field("", "payload", schema, required=True)
 
 
 class _TooMany(Exception):
