@@ -152,3 +152,18 @@ def test_how_long_it_takes_is_by_the_clock_of_the_server(shown: Site, page: Page
     page.clock.set_fixed_time(datetime.now(UTC) + timedelta(days=3))
     page.goto(f"{shown.url}/workflows?workflow=clocked")
     expect(page.locator("[data-polos-since]")).to_have_text(re.compile(r"^\d+ min( \d+ s)?$"))
+
+
+def test_who_chooses_by_keys_may_go_through_the_choices(shown: Site, page: Page) -> None:
+    page.goto(f"{shown.url}/workflows")
+    span = page.get_by_label("Created")
+    span.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("document.getElementById('polos-span').value === '24h'")
+    expect(span).to_be_focused()
+    assert page.url == f"{shown.url}/workflows"
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page).to_have_url(re.compile(r"\?span=24h"))
+    page.get_by_label("Created").select_option("Last hour")
+    expect(page).to_have_url(re.compile(r"\?span=1h"))

@@ -31,9 +31,14 @@
     if (bar) bar.hidden = !document.querySelector("[data-polos-select]:checked");
   }
 
+  // Who goes through the choices by keys has not chosen yet, and presses the button then.
+  let byKeys = false;
+  document.addEventListener("keydown", () => (byKeys = true), true);
+  document.addEventListener("pointerdown", () => (byKeys = false), true);
+
   document.addEventListener("change", (event) => {
     const field = event.target.closest("[data-polos-submit]");
-    if (field && !(field.dataset.polosSubmit === "but between" && field.value === "between")) {
+    if (field && !byKeys && !(field.dataset.polosSubmit === "but between" && field.value === "between")) {
       field.form.requestSubmit();
     }
     if (event.target.closest("[data-polos-select]")) showActions();
