@@ -47,19 +47,27 @@ def test_what_the_reader_is_doing_stays_as_it_is(page: Page, stage: Stage) -> No
     rows = "".join(f'<p data-key="r{n}">row {n}</p>' for n in range(60))
     count = itertools.count(1)
     stage.body = (
-        f'<div {QUICK}><div id="scroller" style="height:100px;overflow:auto">{rows}</div>'
+        f'<div {QUICK}><div id="scroller">{rows}</div>'
         '<details data-key="d"><summary>More</summary><p>folded</p></details>'
         '<p data-key="s">selected text</p><input id="note" aria-label="Note"><p>number 0</p></div>'
     )
     stage.fragment = lambda headers: (
         200,
-        f'<div id="scroller" style="height:100px;overflow:auto"><p data-key="new">new</p>{rows}'
+        f'<div id="scroller"><p data-key="new">new</p>{rows}'
         '</div><details data-key="d"><summary>More</summary><p>folded</p></details>'
         '<p data-key="s">selected text</p><input id="note" aria-label="Note">'
         f"<p>number {next(count)}</p>",
         {},
     )
     stage.open()
+    # The pages' policy allows no style in their text.
+    page.evaluate(
+        """() => {
+          const sheet = new CSSStyleSheet();
+          sheet.replaceSync("#scroller { height: 100px; overflow: auto; }");
+          document.adoptedStyleSheets = [sheet];
+        }"""
+    )
     page.get_by_text("More").click()
     page.evaluate("document.getElementById('scroller').scrollTop = 300")
     page.get_by_label("Note").fill("half a wor")
