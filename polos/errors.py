@@ -353,7 +353,7 @@ class AccessDenied(ServerError, PermissionError):
     def __str__(self) -> str:
         return (
             f"the server {self.url} denied access ({self.status}): {self.detail}. Check api_key "
-            "(or POLOS_API_KEY) and project_id; 'polos keys' makes keys"
+            "(or POLOS_API_KEY) and project_id"
         )
 
 

@@ -13,6 +13,8 @@ from polos import PolosClient, Worker
 async def main() -> None:
     load_dotenv()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
+    for chatty in ("alembic", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     client = PolosClient(
         project_id=os.getenv("POLOS_PROJECT_ID"), api_url=os.getenv("POLOS_API_URL")
     )

@@ -13,6 +13,9 @@ from click.shell_completion import CompletionItem
 from polos.cli.exits import Code, Stopped, code_of, complain
 from polos.errors import PolosError
 
+# By the module that a broker or a database needs: the extra of Polos that brings it.
+_EXTRAS = {"packaging": "redis", "redis": "redis", "psycopg": "postgres", "pymysql": "mysql"}
+
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
@@ -74,6 +77,20 @@ class LazyGroup(click.Group):
             stopped = _stopped(error)
             complain(stopped, machine=machine)
             raise click.exceptions.Exit(int(stopped.code)) from error
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in _EXTRAS:
+                raise
+            stopped = Stopped(_driver_text(package), Code.USAGE)
+            complain(stopped, machine=machine)
+            raise click.exceptions.Exit(int(stopped.code)) from error
+
+
+def _driver_text(package: str) -> str:
+    return (
+        f"the broker or the database needs the package {package!r}, which is not installed here: "
+        f'pip install "polos[{_EXTRAS[package]}]"'
+    )
 
 
 def _stopped(error: Exception) -> Stopped:

@@ -113,7 +113,7 @@ def _found(name: str | None) -> Celery | None:
             Code.USAGE,
         ) from error
     except AttributeError as error:
-        raise Stopped(f"-A {name}: {error}", Code.USAGE) from error
+        raise Stopped(f"-A {name}: no Celery app is there ({error})", Code.USAGE) from error
     except Exception as error:  # of the user's module; any error is possible
         raise _broken(name) from error
 

@@ -120,15 +120,17 @@ def _key_of(request: HTTPServerRequest) -> str | None:
     return key.strip() if scheme.lower() == "bearer" else None
 
 
+def _refusal_of(key: str) -> str:
+    makes = "'polos keys create NAME' makes one"
+    if not key:
+        return f"the header Authorization has no key behind 'Bearer'; {makes}"
+    return f"the key is unknown, or was revoked; {makes}"
+
+
 async def _owner(key: str, request: HTTPServerRequest, served: Served, may_change: bool) -> Caller:
     found = await served.keys.opened_by(key)
     if found is None:
-        raise Refused(
-            401,
-            "the key is unknown, or was revoked; 'polos keys create NAME' makes another one, which "
-            "programs take from POLOS_API_KEY",
-            _KEY,
-        )
+        raise Refused(401, _refusal_of(key), _KEY)
     asked = request.headers.get(PROJECT_HEADER)
     if asked is not None and asked not in {found.project_id, project_text(found.project_id)}:
         raise Refused(403, f"the key opens another project than {asked[:255]!r}")

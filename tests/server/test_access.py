@@ -124,6 +124,13 @@ def test_a_wrong_key_opens_nothing_not_even_here(served: Served, plain: httpx.Cl
         assert "polos keys create" in answer.json()["detail"]
 
 
+def test_an_empty_key_is_called_empty(plain: httpx.Client) -> None:
+    """As a shell sends it where the variable is not set."""
+    answer = plain.get(API, headers={"Authorization": "Bearer"})
+    assert answer.status_code == 401
+    assert "no key behind 'Bearer'" in answer.json()["detail"]
+
+
 def test_a_revoked_key_opens_nothing_for_long(
     served: Served, plain: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,8 @@ def of_workers(seen: Overview, project: str, projects: Sequence[str]) -> Iterato
         yield warning(
             "workers",
             f"no worker of the project {project!r} has reported within {SILENT:g} s",
-            "start one: celery -A proj worker",
+            "start one: celery -A proj worker; without an app of yours, POLOS_WORKFLOWS=workflows "
+            "celery -A polos.celery_app worker",
         )
     yield from _of_silent(seen.workers)
     yield from _of_unserved(seen, alive)
