@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ from celery.result import allow_join_result
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from polos.definition.default_client import process_slot
 from tests.support import processes
 from tests.support.mariadb import MariaServer
 from tests.support.pgbouncer import PgBouncer
@@ -30,6 +32,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.nodeid.startswith(_ACCEPTANCE):
             item.add_marker(pytest.mark.acceptance)
     items.sort(key=lambda item: item.nodeid.startswith(_ACCEPTANCE))
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C end what tests start, also where a shell has background jobs ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def default_client_is_left_as_it_was() -> Iterator[None]:
+    """No test starts workflows with the client of an earlier one."""
+    before = process_slot._client
+    yield
+    process_slot.set(before)
 
 
 @pytest.fixture(autouse=True)

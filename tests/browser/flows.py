@@ -112,15 +112,15 @@ async def stages(ctx: WorkflowContext, payload: dict) -> list[str]:
     return [await ctx.step.run(f"through-{gate}", opened, gate) for gate in payload["gates"]]
 
 
-@workflow(id="busy")
-async def busy(ctx: WorkflowContext) -> None:
+@workflow(id="toiler")
+async def toiler(ctx: WorkflowContext) -> None:
     """Takes many small steps, for minutes."""
     for number in range(2000):
         await ctx.step.run(f"part-{number}", asyncio.sleep, 0.1)
 
 
-@workflow(id="patient")
-async def patient(ctx: WorkflowContext) -> None:
+@workflow(id="snoozer")
+async def snoozer(ctx: WorkflowContext) -> None:
     """Waits for longer than any test."""
     await ctx.step.wait_for("month", days=30)
 
@@ -128,7 +128,7 @@ async def patient(ctx: WorkflowContext) -> None:
 @workflow(id="family")
 async def family(ctx: WorkflowContext) -> None:
     """Waits for three children."""
-    await asyncio.gather(*(ctx.step.invoke_and_wait(f"kid-{n}", patient) for n in range(3)))
+    await asyncio.gather(*(ctx.step.invoke_and_wait(f"kid-{n}", snoozer) for n in range(3)))
 
 
 @workflow(id="payer")

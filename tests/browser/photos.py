@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _work(site: Site) -> str:
-    site.start("busy")
+    site.start("toiler")
     site.start("payer", {"order": "A-1006"}, tags=("eu",))
     site.start("family", session_id="s-7")
     for number in range(4):

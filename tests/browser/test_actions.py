@@ -50,7 +50,7 @@ def test_a_family_is_cancelled(site: Site, flower: Flower, page: Page) -> None:
 
 
 def test_one_that_runs_is_cancelled(site: Site, flower: Flower, page: Page) -> None:
-    id_ = site.start("busy").id
+    id_ = site.start("toiler").id
     site.until(id_, Status.RUNNING)
     status = go_to(page, flower, id_)
     button(page, "Cancel").click()
@@ -116,7 +116,7 @@ def test_a_step_that_is_not_there(site: Site, flower: Flower, page: Page, watch:
 
 def test_several_are_cancelled_from_the_list(site: Site, flower: Flower, page: Page) -> None:
     session = f"session-{uuid4()}"
-    ids = [site.start("patient", session_id=session).id for _ in range(3)]
+    ids = [site.start("snoozer", session_id=session).id for _ in range(3)]
     for id_ in ids:
         site.until(id_, Status.WAITING)
     page.goto(f"{flower.url}/workflows?by=session&text={session}")
@@ -134,13 +134,13 @@ def test_several_are_cancelled_from_the_list(site: Site, flower: Flower, page: P
     expect(toast(page)).to_contain_text("Tick only one")
     rows.filter(has_text="cancelled").first.get_by_role("checkbox").uncheck()
     page.get_by_role("button", name="Fork selected").click()
-    expect(page.get_by_role("dialog", name=re.compile("^Fork patient "))).to_be_visible()
+    expect(page.get_by_role("dialog", name=re.compile("^Fork snoozer "))).to_be_visible()
     page.get_by_role("button", name="Fork it").click()
     expect(rows).to_have_count(4, timeout=20_000)
 
 
 def test_one_is_cancelled_by_the_keyboard_alone(site: Site, flower: Flower, page: Page) -> None:
-    id_ = site.start("patient").id
+    id_ = site.start("snoozer").id
     site.until(id_, Status.WAITING)
     status = go_to(page, flower, id_)
 

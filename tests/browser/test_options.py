@@ -19,7 +19,7 @@ PASSWORD = "ann:secret"
 @pytest.fixture(scope="module")
 def waiting(site: Site) -> str:
     """An execution that waits."""
-    id_ = site.start("patient").id
+    id_ = site.start("snoozer").id
     site.until(id_, Status.WAITING)
     return id_
 
@@ -65,7 +65,7 @@ def test_below_a_prefix_everything_is_below_it(site: Site, page: Page, watch: Wa
     for name in ("Overview", "Start"):
         navigation.get_by_role("link", name=name).click()
         expect(navigation.get_by_role("link", name=name)).to_have_attribute("aria-current", "page")
-    page.get_by_role("link", name="patient").click()
+    page.get_by_role("link", name="snoozer").click()
     page.get_by_role("button", name="Start…").click()
     page.get_by_role("button", name="Start it").click()
     page.wait_for_url(re.compile("/ops/flower/workflows/execution/"))
@@ -76,8 +76,8 @@ def test_below_a_prefix_everything_is_below_it(site: Site, page: Page, watch: Wa
     expect(page.locator("#head h1 .status")).to_have_text("cancelled", timeout=20_000)
     page.locator("#head").get_by_role("button", name=re.compile("^Fork")).click()
     page.get_by_role("button", name="Fork it").click()
-    page.locator("#toast-container").get_by_role("link", name=re.compile("^patient")).click()
-    expect(page.get_by_role("heading", name="patient")).to_be_visible()
+    page.locator("#toast-container").get_by_role("link", name=re.compile("^snoozer")).click()
+    expect(page.get_by_role("heading", name="snoozer")).to_be_visible()
     assert [it for it in paths if "/ops/flower/" not in it] == []
 
 

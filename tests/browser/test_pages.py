@@ -122,7 +122,7 @@ def test_the_list_is_filtered_and_leads_to_executions(
 
 def test_the_list_has_pages(site: Site, flower: Flower, page: Page) -> None:
     for _ in range(55):
-        site.start("patient", session_id="many")
+        site.start("snoozer", session_id="many")
     page.goto(f"{flower.url}/workflows?by=session&text=many")
     rows = page.locator("tbody tr")
     expect(rows).to_have_count(50)
@@ -185,7 +185,7 @@ def test_values_full_of_script_are_text(flower: Flower, past: Past, page: Page) 
 
 def test_family_links_lead_up_and_down(flower: Flower, past: Past, page: Page) -> None:
     page.goto(f"{flower.url}/workflows/execution/{past.family}")
-    page.locator("#family").get_by_role("link", name="patient").first.click()
-    expect(page.get_by_role("heading", name="patient")).to_be_visible()
+    page.locator("#family").get_by_role("link", name="snoozer").first.click()
+    expect(page.get_by_role("heading", name="snoozer")).to_be_visible()
     page.locator("#family").get_by_role("link", name="family").first.click()
     expect(page).to_have_url(re.compile(past.family))

@@ -211,9 +211,9 @@ def test_json_is_checked_before_it_is_sent(order: Page, watch: Watch) -> None:
 
 
 def test_a_workflow_without_a_payload(site: Site, flower: Flower, page: Page) -> None:
-    page.goto(f"{flower.url}/workflows/start/patient")
+    page.goto(f"{flower.url}/workflows/start/snoozer")
     expect(page.get_by_text("It takes no payload.")).to_be_visible()
-    agree(page, "patient")
+    agree(page, "snoozer")
     site.until(started_id(page), Status.WAITING)
 
 
