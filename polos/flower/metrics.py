@@ -20,9 +20,6 @@ from polos.model.measures import BOUNDS, Present, Spread
 from polos.model.records import SECOND
 from polos.server.served import served_of
 
-# A worker that has been silent for longer, in seconds, is no longer counted.
-_SILENT = 10.0
-
 
 class PolosCollector(Collector):
     """Gives what was read last of the app that this Flower is for."""
@@ -125,7 +122,7 @@ def _workers(present: Mapping[str, Present]) -> Iterator[Metric]:
         (project, seen.report)
         for project, found in present.items()
         for seen in found.workers
-        if seen.silent <= _SILENT
+        if seen.is_alive
     ]
     labels = ("project", "worker")
     slots = GaugeMetricFamily("polos_worker_slots", "What it can run at once.", labels=labels)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +11,18 @@ from polos.model.records import Micros
 from polos.model.states import Status
 
 MOST_ON_A_PAGE = 1000
+
+
+def to_cursor(text: str) -> str:
+    """A text as one that can stand in a URL."""
+    data = text.encode("utf-8", "surrogatepass")
+    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
+
+
+def of_cursor(cursor: str) -> str:
+    """The text of a cursor; raises ValueError where it is none."""
+    padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+    return base64.b64decode(padded, altchars=b"-_", validate=True).decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +34,15 @@ class Place:
 
     def to_cursor(self) -> str:
         """As text that can stand in a URL."""
-        data = f"{self.created_at}.{self.id}".encode("utf-8", "surrogatepass")
-        return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
+        return to_cursor(f"{self.created_at}.{self.id}")
 
     @classmethod
     def of_cursor(cls, cursor: str) -> Place:
         """The place that ``to_cursor`` gave; raises ValueError on anything else."""
         try:
-            padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-            text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("utf-8")
-            created_at, _, id_ = text.partition(".")
+            created_at, _, id_ = of_cursor(cursor).partition(".")
             place = cls(Micros(int(created_at)), id_)
-        except (AttributeError, TypeError, UnicodeError, ValueError, binascii.Error):
+        except (AttributeError, TypeError, ValueError):
             place = None
         if place is None or not 0 <= place.created_at < 2**63 or place.to_cursor() != cursor:
             raise ValueError(

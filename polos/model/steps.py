@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_OID, uuid5
 
-from polos.model.listing import ExecutionPage, ExecutionSummary
+from polos.model.listing import ExecutionPage, ExecutionSummary, of_cursor, to_cursor
 from polos.model.records import Child, Execution, Micros
 
 # Of a value that is longer, so many bytes are read for a page.
@@ -42,18 +40,15 @@ class StepPlace:
 
     def to_cursor(self) -> str:
         """As text that can stand in a URL."""
-        data = f"{self.turn}.{self.position}.{self.key}".encode("utf-8", "surrogatepass")
-        return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
+        return to_cursor(f"{self.turn}.{self.position}.{self.key}")
 
     @classmethod
     def of_cursor(cls, cursor: str) -> StepPlace:
         """The place that ``to_cursor`` gave; raises ValueError on anything else."""
         try:
-            padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-            text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("utf-8")
-            turn, position, key = text.split(".", 2)
+            turn, position, key = of_cursor(cursor).split(".", 2)
             place = cls(int(turn), int(position), key)
-        except (TypeError, UnicodeError, ValueError, binascii.Error):
+        except (TypeError, ValueError):
             place = None
         if place is None or not (0 <= place.turn < 2**31 and 0 <= place.position < 2**31):
             raise ValueError(f"{cursor!r} is no place among steps") from None
