@@ -45,6 +45,9 @@ class MariaServer(Server):
         self._server, self._install = _binary("mariadbd"), _binary("mariadb-install-db")
         super().__init__(port)
         self._data = self.folder / "data"
+        # Not the system's: a server that starts removes what it takes for its own remains,
+        # the temporary tables of every other one in the same folder.
+        self._temporary = self.folder / "tmp"
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
 
     def url(self, database: str, *, dialect: str = "mariadb") -> str:
@@ -130,6 +133,7 @@ class MariaServer(Server):
         return [
             "--no-defaults",
             f"--datadir={self._data}",
+            f"--tmpdir={self._temporary}",
             f"--bind-address={HOST}",
             f"--socket={self._socket}",
             f"--pid-file={self.folder / 'pid'}",
@@ -138,9 +142,10 @@ class MariaServer(Server):
 
     def _prepare(self) -> None:
         self._data.mkdir(mode=0o700)
+        self._temporary.mkdir(mode=0o700)
         if self._user:
             self.folder.chmod(0o755)
-            for path in (self.folder, self._data):
+            for path in (self.folder, self._data, self._temporary):
                 shutil.chown(path, self._user)
         command = [
             self._install,

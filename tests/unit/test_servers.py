@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,6 +121,20 @@ def test_every_mariadb_has_its_own_folder_and_leaves_nothing(mariadb_server: Mar
         assert other.execute("SELECT 1") == [(1,)]
     assert not other.folder.exists()
     assert gone(other.pid)
+
+
+def test_a_mariadb_that_starts_leaves_the_temporary_tables_of_another(
+    mariadb_server: MariaServer,
+) -> None:
+    [(folder,)] = mariadb_server.execute("SELECT @@tmpdir")
+    table = Path(folder) / f"#sql-temptable-{mariadb_server.pid:x}-125-74.MAI"
+    table.touch()
+    shutil.chown(table, (mariadb_server.folder / "data").owner())
+    try:
+        with MariaServer():
+            assert table.exists()
+    finally:
+        table.unlink(missing_ok=True)
 
 
 def test_pgbouncer_hands_out_connections_by_the_transaction(pgbouncer: PgBouncer) -> None:
