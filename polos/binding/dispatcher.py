@@ -121,7 +121,8 @@ class CeleryDispatcher:
     def _publish(self, hint: Hint) -> bool:
         try:
             self._send(hint)
-        except (KombuError, OSError) as error:
+        except (KombuError, OSError, ImportError) as error:
+            # A driver that is missing here may be there where the sweep runs.
             self._away_until = time.monotonic() + _REST
             if self._in_contact:
                 log.warning(

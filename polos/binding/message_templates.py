@@ -89,7 +89,8 @@ class Templates:
             # Messages name the process that sent them.
             self.forget()
             self._pid = os.getpid()
-        return self._made_by in ((), self._makers()) and not _is_listened_to()
+        current = not self._made_by or self._made_by == self._makers()
+        return current and not _is_listened_to()
 
     def have(self, hint: Hint) -> bool:
         """Whether the message of a hint can be made here."""

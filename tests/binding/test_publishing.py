@@ -14,6 +14,7 @@ import pytest
 import redis
 from celery import Celery, Task, signals
 from kombu import Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 from polos.binding import dispatcher as dispatching
 from polos.binding.dispatcher import CeleryDispatcher
@@ -245,6 +246,20 @@ def test_a_broker_that_is_away_leaves_all_undelivered(
     assert dispatcher.dispatch(hints) == 0
     assert dispatcher.is_away()
     assert sorted(lost) == sorted(it.execution_id for it in hints)
+
+
+def test_a_driver_that_is_not_installed_leaves_all_undelivered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(TRANSPORT_ALIASES, "absent", "no_such_driver:Transport")
+    lost: list[str] = []
+    dispatcher = CeleryDispatcher(
+        Celery("site", broker="absent://", set_as_current=False), lost.extend
+    )
+    hints = [hint() for _ in range(3)]
+    assert dispatcher.dispatch(hints) == 0
+    assert lost == [it.execution_id for it in hints]
+    assert "No module named 'no_such_driver'" in caplog.text
 
 
 def test_a_lost_connection_is_made_anew_within_the_call(
