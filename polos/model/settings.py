@@ -133,7 +133,7 @@ def find_home(start: Path | None = None) -> Path:
     """The folder of the embedded broker and database.
 
     ``POLOS_HOME`` where set, else the nearest ``.polos`` from the current folder upwards, else a
-    new one in the current folder.
+    new one in the current folder. A new one is its owner's alone: payloads and logs are in it.
 
     Raises:
         ConfigurationError: it can't be made.
@@ -141,7 +141,7 @@ def find_home(start: Path | None = None) -> Path:
     chosen = os.environ.get("POLOS_HOME")
     here = Path(chosen).expanduser() if chosen else _nearest(start or Path.cwd())
     try:
-        here.mkdir(parents=True, exist_ok=True)
+        here.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
             f"the folder {str(here)!r} can't be made ({error.strerror}); set POLOS_HOME to "

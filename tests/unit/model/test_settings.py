@@ -123,6 +123,7 @@ def test_without_any_home_one_is_made_here(tmp_path: Path, monkeypatch: pytest.M
     home = find_home()
     assert home == tmp_path / ".polos"
     assert home.is_dir()
+    assert home.stat().st_mode & 0o077 == 0  # payloads and logs are in it
     assert find_home() == home
 
 
