@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -141,24 +141,7 @@ class Runner:
         execution = claimed.execution
         try:
             self._check(execution)
-            while True:
-                claimed = self._loaded(claimed, lease)
-                journal = Journal(self._store, claimed, lambda: lease.lost, self._contact)
-                suspicion = Suspicion(claimed, journal, place)
-                ended = self._inner.run(workflow, journal, clock, lease, suspicion)
-                outcome = judged(ended, workflow, journal, clock)
-                hints = journal.end(outcome)
-                if hints is not None:
-                    break
-                # Something ended while the attempt was parking: it goes on at once.
-                wakeups, cancelled = journal.seen()
-                fresh = replace(
-                    execution,
-                    wakeups=wakeups,
-                    cancel_requested_at=cancelled,
-                    claims=execution.claims + 1,
-                )
-                claimed = replace(claimed, execution=fresh)
+            outcome, hints = self._to_an_end(workflow, claimed, clock, lease, place)
         except LeaseLost as error:
             log.warning("%s; this attempt is dropped", error)
             return Hop(execution=execution)
@@ -178,6 +161,34 @@ class Runner:
         self._report(execution, outcome)
         self._dispatcher.dispatch([*self._ahead(execution, outcome, clock), *hints])
         return Hop(outcome, execution)
+
+    def _to_an_end(
+        self,
+        workflow: AnyWorkflow,
+        claimed: Claimed,
+        clock: StoreClock,
+        lease: Lease,
+        place: Solitude,
+    ) -> tuple[Outcome, Sequence[Hint]]:
+        """Run until an end is committed; what it was, and whom it wakes."""
+        while True:
+            claimed = self._loaded(claimed, lease)
+            journal = Journal(self._store, claimed, lambda: lease.lost, self._contact)
+            suspicion = Suspicion(claimed, journal, place)
+            ended = self._inner.run(workflow, journal, clock, lease, suspicion)
+            outcome = judged(ended, workflow, journal, clock)
+            hints = journal.end(outcome)
+            if hints is not None:
+                return outcome, hints
+            # Something ended while the attempt was parking: it goes on at once.
+            wakeups, cancelled = journal.seen()
+            fresh = replace(
+                claimed.execution,
+                wakeups=wakeups,
+                cancel_requested_at=cancelled,
+                claims=claimed.execution.claims + 1,
+            )
+            claimed = replace(claimed, execution=fresh)
 
     def _loaded(self, claimed: Claimed, lease: Lease) -> Claimed:
         # At the first claim nothing is stored, so nothing is loaded.
