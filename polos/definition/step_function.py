@@ -77,7 +77,7 @@ def error_types(name: str, given: Any) -> tuple[type[BaseException], ...]:
     """
     if given == ():
         return ()
-    several = isinstance(given, Iterable) and not isinstance(given, type)
+    several = isinstance(given, Iterable) and not isinstance(given, type | str)
     classes: tuple[Any, ...] = tuple(given) if several else (given,)
     for item in classes:
         if not (isinstance(item, type) and issubclass(item, BaseException)):

@@ -215,10 +215,16 @@ class Steps(TaskSteps):
 
         Raises:
             StepExecutionError: the sum is not positive, or is over 100 years.
+            TypeError: a part is no number.
             DuplicateStepKey: the key was used before in this execution.
         """
         check_key(key)
-        total = seconds + 60 * minutes + 3600 * hours + 86_400 * days + 604_800 * weeks
+        try:
+            total = seconds + 60 * minutes + 3600 * hours + 86_400 * days + 604_800 * weeks
+        except TypeError:
+            raise TypeError(
+                f"step {key!r} is to wait for what is no number; pass seconds=90 or hours=1.5"
+            ) from None
         if not 0 < total <= _LONGEST_WAIT:  # which nan and inf aren't either
             raise StepExecutionError(
                 f"wait_for was given {total} s; pass more than 0 and at most 100 years", key

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from polos.errors import ConfigurationError
 
 Errors = type[BaseException] | tuple[type[BaseException], ...]
+
+# A hundred years, in seconds: what is longer is no time that a database holds.
+_LONGEST = 36_500 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +37,16 @@ class RetryPolicy:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.max_retries < 0:
-            raise ConfigurationError(f"max_retries is {self.max_retries}; it can't be negative")
-        if self.base_delay < 0 or self.max_delay < 0:
-            raise ConfigurationError("base_delay and max_delay are seconds and can't be negative")
-        if not 0 <= self.jitter <= 1:
-            raise ConfigurationError(f"jitter is {self.jitter}; it goes from 0 to 1")
-        if self.timeout is not None and self.timeout <= 0:
-            raise ConfigurationError(f"timeout is {self.timeout} s; it must be positive, or None")
+        retries = self.max_retries
+        _check("max_retries", retries, isinstance(retries, int) and retries >= 0, "a whole number")
+        for name, seconds in (("base_delay", self.base_delay), ("max_delay", self.max_delay)):
+            _check(name, seconds, _is_number(seconds) and seconds >= 0, "seconds")
+        if not (_is_number(self.jitter) and 0 <= self.jitter <= 1):
+            raise ConfigurationError(f"jitter is {self.jitter!r}; pass a number from 0 to 1")
+        if self.timeout is not None and not (_is_number(self.timeout) and self.timeout > 0):
+            raise ConfigurationError(
+                f"timeout is {self.timeout!r}; pass a positive number of seconds, or None"
+            )
 
     def again(self, error: BaseException, failed_attempts: int) -> bool:
         """Whether to try again after so many failed attempts, this error being the last."""
@@ -52,5 +58,15 @@ class RetryPolicy:
         """Seconds to wait after the given number of failed attempts, at least 1."""
         # 2.0**1024 overflows; the cap is reached long before.
         exponent = min(failed_attempts - 1, 64)
-        full = min(self.base_delay * 2.0**exponent, self.max_delay)
+        full = min(min(self.base_delay, _LONGEST) * 2.0**exponent, self.max_delay, _LONGEST)
         return full * (1 - self.jitter * random.random())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def _check(name: str, value: Any, fits: bool, what: str) -> None:
+    # Which nan doesn't either.
+    if isinstance(value, bool) or not fits:
+        raise ConfigurationError(f"{name} is {value!r}; pass {what} from 0 on")

@@ -182,6 +182,7 @@ def test_a_timeout_of_a_blocking_function(steps: Steps, function: Any) -> None:
         ({"timeout": 0}, ConfigurationError, "timeout"),
         ({"retry_on": OSError("x")}, TypeError, "retry_on"),
         ({"retry_on": [5]}, TypeError, "retry_on"),
+        ({"retry_on": "OSError"}, TypeError, "retry_on holds 'OSError'"),
         ({"no_retry_on": int}, TypeError, "no_retry_on"),
     ],
 )
@@ -244,6 +245,13 @@ def test_wait_for_what_is_not_positive(steps: Steps, effects: FakeEffects, parts
     with pytest.raises(StepExecutionError) as caught:
         asyncio.run(steps.wait_for("w", **parts))
     assert caught.value.step_key == "w"
+    assert effects.waits == {}
+
+
+@pytest.mark.parametrize("part", ["5", None, timedelta(seconds=1), [1]])
+def test_wait_for_what_is_no_number(steps: Steps, effects: FakeEffects, part: Any) -> None:
+    with pytest.raises(TypeError, match="step 'w' is to wait for what is no number"):
+        asyncio.run(steps.wait_for("w", seconds=part))
     assert effects.waits == {}
 
 

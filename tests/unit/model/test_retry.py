@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -67,6 +68,18 @@ def test_which_errors_are_tried_again(
         ({"jitter": 1.1}, "jitter"),
         ({"timeout": 0}, "timeout"),
         ({"timeout": -1}, "timeout"),
+        ({"max_retries": "3"}, "max_retries"),
+        ({"max_retries": 1.5}, "max_retries"),
+        ({"max_retries": True}, "max_retries"),
+        ({"max_retries": None}, "max_retries"),
+        ({"base_delay": nan}, "base_delay"),
+        ({"base_delay": "1"}, "base_delay"),
+        ({"max_delay": nan}, "max_delay"),
+        ({"max_delay": None}, "max_delay"),
+        ({"jitter": nan}, "jitter"),
+        ({"jitter": "a"}, "jitter"),
+        ({"timeout": nan}, "timeout"),
+        ({"timeout": "1"}, "timeout"),
     ],
 )
 def test_what_cannot_work_is_refused(options: dict[str, Any], word: str) -> None:
@@ -76,3 +89,10 @@ def test_what_cannot_work_is_refused(options: dict[str, Any], word: str) -> None
 
 def test_the_bounds_are_allowed() -> None:
     RetryPolicy(max_retries=0, base_delay=0, max_delay=0, jitter=1, timeout=0.001)
+
+
+@pytest.mark.parametrize("seconds", [inf, 1e300, 10**400])
+def test_a_delay_without_bounds_is_one_that_a_database_holds(seconds: float) -> None:
+    policy = RetryPolicy(max_retries=99, base_delay=seconds, max_delay=seconds)
+    assert policy.delay(1) == policy.delay(99) == 36_500 * 86_400
+    assert RetryPolicy(max_delay=seconds).delay(4) == 8
