@@ -14,6 +14,7 @@ from uuid import NAMESPACE_OID, uuid5
 from kombu.utils.json import dumps, loads
 
 from polos.binding.message_check import check_options, is_custom
+from polos.definition.names import MAX_PRIORITY
 from polos.errors import CodecError
 from polos.model.records import Execution
 
@@ -36,8 +37,6 @@ _KEPT = (
 _LINKS = ("link", "link_error")
 # Of Polos itself, and what brokers tell of one delivery.
 _NOT_OWN = ("polos_", "x-death", "x-delivery-", "x-acquired-", "x-first-death-", "x-last-death-")
-# What AMQP has a byte for; other brokers have fewer.
-_HIGHEST = 255
 
 
 def keep(options: Mapping[str, Any], execution_id: str) -> bytes | None:
@@ -124,4 +123,4 @@ def message_options(data: bytes | None) -> dict[str, Any]:
 
 def known_priority(value: Any) -> int | None:
     """A priority as a broker and a column take it; None for anything else."""
-    return value if type(value) is int and 0 <= value <= _HIGHEST else None
+    return value if type(value) is int and 0 <= value <= MAX_PRIORITY else None

@@ -14,6 +14,7 @@ from polos.binding.kept_options import keep, known_priority
 from polos.binding.names import ETA_HEADER, EXPIRES_HEADER
 from polos.client.direct import DirectClient
 from polos.codec import encode_payload
+from polos.definition.names import MAX_SECONDS, check_priority, check_text
 from polos.definition.registry import Registry
 from polos.errors import ExecutionExists, InvalidPayload, PolosError
 from polos.model.ports import Dispatcher, StartRequest
@@ -144,8 +145,8 @@ class Starts:
             if known
             else encode_payload(payload, limit),
             queue=_queue_name(options.get("queue")) or (known.queue if known else None),
-            priority=options.get("priority", defaults.get("priority")),
-            execution_id=task_id,
+            priority=check_priority("priority", options.get("priority", defaults.get("priority"))),
+            execution_id=check_text("task_id", task_id, empty=False),
             run_timeout_seconds=known.timeout_seconds if known else None,
             celery_options=keep(options, task_id),
             known_to_celery=True,
@@ -156,14 +157,14 @@ class Starts:
     def _delay(self, options: Mapping[str, Any]) -> float:
         """Seconds until ``countdown`` or ``eta``, as ``apply_async`` takes them."""
         if options.get("countdown"):
-            return max(0.0, float(options["countdown"]))
+            return max(0.0, _bounded("countdown", float(options["countdown"])))
         eta = options.get("eta")
         return 0.0 if eta is None else max(0.0, self._until(eta))
 
     def _start_within(self, expires: Any) -> float | None:
         """Seconds until ``expires``, as ``apply_async`` takes it, has passed."""
         if expires is None or isinstance(expires, int | float):
-            return expires
+            return None if expires is None else _bounded("expires", expires)
         return self._until(expires)
 
     def _until(self, moment: datetime | str) -> float:
@@ -182,4 +183,10 @@ def _payload(workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -
 
 
 def _queue_name(queue: Any) -> str | None:
-    return None if queue is None else str(getattr(queue, "name", queue))
+    return check_text("queue", None if queue is None else str(getattr(queue, "name", queue)))
+
+
+def _bounded(name: str, seconds: float) -> float:
+    if not seconds <= MAX_SECONDS:  # which nan isn't either
+        raise ValueError(f"{name} is {seconds} s; pass at most a hundred years")
+    return seconds

@@ -7,9 +7,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from polos.model.settings import LONGEST_RETENTION
+
 MAX_ID = 200
 MAX_TEXT = 255
 MAX_TAGS = 32
+# What AMQP has a byte for; other brokers have fewer.
+MAX_PRIORITY = 255
+# A hundred years: what is much longer is no time that every database holds.
+MAX_SECONDS = LONGEST_RETENTION * 86_400
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
@@ -90,7 +96,7 @@ def check_seconds(name: str, value: float | None) -> float | None:
     """A length of time in seconds, unchanged; None means no limit.
 
     Raises:
-        ValueError: it is not a positive, finite number.
+        ValueError: it is not a positive number, or over a hundred years.
     """
     if value is None:
         return None
@@ -98,6 +104,19 @@ def check_seconds(name: str, value: float | None) -> float | None:
         raise ValueError(f"{name} is {value!r}; pass a number of seconds, or None for no limit")
     if not math.isfinite(value) or value <= 0:
         raise ValueError(f"{name} is {value}; it must be positive, or None for no limit")
+    if value > MAX_SECONDS:
+        raise ValueError(f"{name} is over a hundred years; pass less, or None for no limit")
+    return value
+
+
+def check_priority(name: str, value: Any) -> int | None:
+    """The priority of messages, unchanged.
+
+    Raises:
+        ValueError: it is none that every broker takes.
+    """
+    if value is not None and not (type(value) is int and 0 <= value <= MAX_PRIORITY):
+        raise ValueError(f"{name} is {value!r}; pass a whole number from 0 to {MAX_PRIORITY}")
     return value
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from polos.definition.names import check_seconds, check_text, check_workflow_id
+from polos.definition.names import check_priority, check_seconds, check_text, check_workflow_id
 
 Hooks = Callable[..., Any] | list[Callable[..., Any]] | None
 Schedule = bool | str | Mapping[str, str] | None
@@ -80,7 +80,8 @@ class WorkflowOptions:
             raise ValueError(
                 f"the Celery options {', '.join(taken)} are set by Polos; take them out of celery="
             )
-        other = self.celery.get("queue")
+        other = check_text("the Celery option queue", self.celery.get("queue"), empty=False)
+        check_priority("the Celery option priority", self.celery.get("priority"))
         if self.queue is not None and other is not None and other != self.queue:
             raise ValueError(
                 f"queue is {self.queue!r} but celery names the queue {other!r}; leave one out"

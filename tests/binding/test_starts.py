@@ -127,3 +127,33 @@ def test_a_plain_message_without_headers_keeps_none(canvas: Canvas) -> None:
     sent = plain.send_task("polos.canvas-flow", args=[{"number": 1}], queue=queue)
     canvas.deliver_all()
     assert "headers" not in options_of(canvas.polos.get(sent.id).celery_options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"task_id": "x" * 256},
+        {"task_id": "a\0b"},
+        {"task_id": 5},
+        {"queue": "x" * 256},
+        {"queue": "a\0b"},
+        {"priority": "high"},
+        {"priority": 256},
+        {"countdown": float("nan")},
+        {"countdown": float("inf")},
+        {"countdown": 1e300},
+        {"expires": float("nan")},
+        {"expires": 1e300},
+    ],
+    ids=str,
+)
+def test_options_that_no_database_keeps(canvas: Canvas, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        canvas.flow.apply_async(({"number": 1},), **options)
+    assert canvas.take() is None
+
+
+def test_a_time_that_is_over_is_none(canvas: Canvas) -> None:
+    sent = canvas.flow.apply_async(({"number": 1},), countdown=-5)
+    canvas.deliver_all()
+    assert sent.state == "SUCCESS"

@@ -227,6 +227,7 @@ STARTS: list[tuple[str, Any, dict[str, Any], str]] = [
     ("same_ship", {"number": 1}, {"queue": ""}, "ValueError"),
     ("same_ship", {"number": 1}, {"tags": ["a"] * 40}, "ValueError"),
     ("same_ship", {"number": 1}, {"run_timeout_seconds": -1}, "ValueError"),
+    ("same_ship", {"number": 1}, {"run_timeout_seconds": 1e300}, "ValueError"),
     ("same_ship", {"number": 1}, {"execution_id": "TAKEN"}, "ExecutionExists"),
     ("same_ship", {"number": 2}, {"execution_id": "TAKEN"}, "ExecutionExists"),
     ("nowhere", {"x": "y" * 5_000_000}, {}, "ValueTooLarge"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Optional, TypedDict, Union
 
 import pytest
+from kombu import Queue
 from pydantic import BaseModel
 
 from polos.definition.context import WorkflowContext
@@ -269,9 +270,13 @@ def test_a_lambda_needs_an_id() -> None:
         ({"timeout_seconds": 0}, ValueError, "timeout_seconds is 0"),
         ({"timeout_seconds": float("nan")}, ValueError, "timeout_seconds is nan"),
         ({"timeout_seconds": "60"}, ValueError, "timeout_seconds is '60'"),
+        ({"timeout_seconds": 1e300}, ValueError, "timeout_seconds is over a hundred years"),
         ({"batch_timeout_seconds": -1}, ValueError, "batch_timeout_seconds"),
         ({"queue": ""}, ValueError, "queue is empty"),
         ({"celery": ["queue"]}, TypeError, "celery is of type list"),
+        ({"celery": {"queue": Queue("q")}}, ValueError, "queue is of type Queue; pass a str"),
+        ({"celery": {"priority": 256}}, ValueError, "priority is 256"),
+        ({"celery": {"priority": "high"}}, ValueError, "priority is 'high'"),
         ({"celery": {"name": "x", "bind": True}}, ValueError, "bind, name are set by Polos"),
         ({"state_schema": dict}, TypeError, "state_schema"),
         ({"on_start": 5}, TypeError, "on_start"),
