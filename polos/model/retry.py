@@ -37,7 +37,8 @@ class RetryPolicy:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        retries = self.max_retries
+        # As they came: nobody but a type checker looked at them.
+        retries: Any = self.max_retries
         _check("max_retries", retries, isinstance(retries, int) and retries >= 0, "a whole number")
         for name, seconds in (("base_delay", self.base_delay), ("max_delay", self.max_delay)):
             _check(name, seconds, _is_number(seconds) and seconds >= 0, "seconds")

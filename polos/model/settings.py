@@ -20,6 +20,21 @@ LONGEST_RETENTION = 36_500
 _YES = {"1", "true", "yes", "on"}
 _NO = {"0", "false", "no", "off"}
 _SYNCHRONOUS = ("NORMAL", "FULL", "EXTRA")
+# The least that each number may be; a hundred years, in seconds, is the most.
+_LEAST: Mapping[str, float] = {
+    "wait_threshold_seconds": 0,
+    "lease_seconds": 1,
+    "countdown_horizon": 0,
+    "foreign_grace": 0,
+    "max_value_bytes": 1,
+    "max_recoveries": 0,
+    "soft_shutdown_seconds": 0,
+    "unwind_seconds": 0,
+}
+_MOST = LONGEST_RETENTION * 86_400
+# They are kept beside each execution.
+_LABELS = ("project_id", "deployment_id")
+_LONGEST_LABEL = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +119,33 @@ def _converted(name: str, value: Any, default: Any) -> Any:
         )
     try:
         made = type(default)(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         wanted = "a number" if isinstance(default, int | float) else "text"
         raise ConfigurationError(
             f"POLOS_{name.upper()} (polos_{name}) is {value!r}; it must be {wanted}"
         ) from None
-    if name == "retention_days" and not 0 <= made <= LONGEST_RETENTION:
-        raise ConfigurationError(
-            f"POLOS_RETENTION_DAYS (polos_retention_days) is {value!r}; it must be a number of "
-            f"days up to {LONGEST_RETENTION}, or 0 to keep all"
-        )
+    _check(name, made)
     return made
+
+
+def _check(name: str, value: Any) -> None:
+    """Raise ConfigurationError for what no worker or database can do with."""
+    wanted = ""
+    if name == "retention_days" and not 0 <= value <= LONGEST_RETENTION:
+        wanted = f"a number of days up to {LONGEST_RETENTION}, or 0 to keep all"
+    elif name in _LEAST and not _LEAST[name] <= value <= _MOST:  # which nan isn't either
+        wanted = f"a number from {_LEAST[name]} to {_MOST}"
+    elif name in _LABELS and not _is_label(value):
+        wanted = f"a text of at most {_LONGEST_LABEL} characters, without NUL"
+    if wanted:
+        raise ConfigurationError(
+            f"POLOS_{name.upper()} (polos_{name}) is {value!r}; it must be {wanted}"
+        )
+
+
+def _is_label(text: str) -> bool:
+    is_unicode = text.encode("utf-8", "ignore").decode() == text
+    return len(text) <= _LONGEST_LABEL and "\0" not in text and is_unicode
 
 
 def _names(setting: str, value: Any) -> tuple[str, ...]:

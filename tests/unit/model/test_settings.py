@@ -142,6 +142,49 @@ def test_a_retention_that_would_delete_all_or_can_not_be_counted(days: object) -
         Settings.load(retention_days=days)
 
 
+NUMBERS = [
+    "wait_threshold_seconds",
+    "lease_seconds",
+    "countdown_horizon",
+    "foreign_grace",
+    "soft_shutdown_seconds",
+    "unwind_seconds",
+]
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", 1e300])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_length_of_time_that_can_not_work(name: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=rf"POLOS_{name.upper()} \(polos_{name}\) is "):
+        Settings.load({f"polos_{name}": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lease_seconds", 0),
+        ("lease_seconds", "0.5"),
+        ("max_value_bytes", 0),
+        ("max_value_bytes", -5),
+        ("max_recoveries", -1),
+        ("max_recoveries", float("inf")),
+        ("project_id", "a\0b"),
+        ("project_id", "x" * 256),
+        ("project_id", "\ud800"),
+        ("deployment_id", "x" * 256),
+    ],
+)
+def test_a_value_that_can_not_work(name: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=rf"POLOS_{name.upper()} .* it must be a "):
+        Settings.load(**{name: value})
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, "max_recoveries"])
+def test_the_least_that_a_number_may_be(name: str) -> None:
+    least = 1 if name == "lease_seconds" else 0
+    assert getattr(Settings.load(**{name: least}), name) == least
+
+
 def test_a_part_of_a_day_can_be_kept() -> None:
     assert Settings.load(retention_days="0.5").retention_days == 0.5
 
