@@ -13,9 +13,10 @@ from celery import Celery
 
 from polos.binding.app_factory import make_app, make_memory_app
 from polos.binding.bound import Bound
-from polos.definition.registry import Registry, registry
+from polos.definition.registry import registry
 from polos.definition.workflow import Workflow
 from polos.model.settings import Settings
+from polos.worker.arguments import registry_of, slots_of
 from polos.worker.client import PolosClient
 from polos.worker.thread_worker import ThreadWorker
 
@@ -41,7 +42,12 @@ class Polos(PolosClient):
         project_id: the namespace in the store.
         deployment_id: a label for the executions that it starts.
         workflows: what the own worker runs; all that are defined where left out.
-        max_concurrent_workflows: executions of the own worker at once; at least 4 by default.
+        max_concurrent_workflows: executions of the own worker at once; by default the number of
+            processors, at least 4.
+
+    Raises:
+        TypeError: ``app`` is no Celery app, or one of the workflows none.
+        ConfigurationError: the app has Polos already, or a setting can't work.
 
     Example::
 
@@ -66,12 +72,17 @@ class Polos(PolosClient):
             "project_id": project_id,
             "deployment_id": deployment_id,
         }
+        if app is not None and not isinstance(app, Celery):
+            raise TypeError(
+                f"Polos was given a {type(app).__name__} as its app; pass a Celery app, and other "
+                "arguments by their names"
+            )
         # What the app is configured by may be said later.
         load = partial(Settings.load, app.conf, **given) if app is not None else None
         super().__init__(settings=load or Settings.load(**given))
         self._app = app
-        self._slots = max_concurrent_workflows or max(4, os.cpu_count() or 1)
-        self._known = _registry_of(workflows)
+        self._slots = slots_of(max_concurrent_workflows)
+        self._known = registry if workflows is None else registry_of(workflows)
         self._thread: ThreadWorker | None = None
         if app is not None:
             self._bound = self._bind(app)
@@ -168,12 +179,3 @@ class Polos(PolosClient):
     def _queues(self, app: Celery) -> list[str]:
         own = {workflow.queue for workflow in self._known.all() if workflow.queue}
         return [app.conf.task_default_queue, *sorted(own)]
-
-
-def _registry_of(workflows: Sequence[Workflow[Any, Any]] | None) -> Registry:
-    if workflows is None:
-        return registry
-    known = Registry()
-    for workflow in workflows:
-        known.add(workflow)
-    return known

@@ -8,14 +8,16 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 from polos.binding.app_factory import make_app
 from polos.binding.bound import Bound
-from polos.definition.registry import Registry
+from polos.definition.names import check_text
 from polos.definition.workflow import Workflow
 from polos.errors import ConfigurationError
+from polos.worker.arguments import registry_of, slots_of
 from polos.worker.client import PolosClient
 from polos.worker.server_check import compare_with_server
 from polos.worker.thread_worker import ThreadWorker
@@ -37,9 +39,16 @@ class Worker:
 
     Args:
         client: whose broker, store and project it serves.
-        deployment_id: a label.
+        deployment_id: the label of executions that it writes for programs without Polos, whose
+            messages come to it; by default that of the client.
         workflows: those that it runs; it takes no others.
-        max_concurrent_workflows: executions at once; the number of processors, at least 4.
+        max_concurrent_workflows: executions at once; by default the number of processors, at
+            least 4.
+
+    Raises:
+        ConfigurationError: there are no workflows, or ``max_concurrent_workflows`` is no whole
+            number from 1 on.
+        TypeError: ``client`` is no ``PolosClient``, or one of the workflows none.
 
     Example::
 
@@ -54,16 +63,17 @@ class Worker:
         workflows: Sequence[Workflow[Any, Any]] = (),
         max_concurrent_workflows: int | None = None,
     ) -> None:
-        if not workflows:
-            raise ConfigurationError("a worker without workflows has nothing to do; name some")
-        if max_concurrent_workflows is not None and max_concurrent_workflows < 1:
-            raise ConfigurationError(
-                f"max_concurrent_workflows is {max_concurrent_workflows}; it must be at least 1"
+        if not isinstance(client, PolosClient):
+            raise TypeError(
+                f"a worker was given a {type(client).__name__} as its client; pass a PolosClient()"
             )
+        self._known = registry_of(workflows)
+        self._workflows = self._known.all()
+        if not self._workflows:
+            raise ConfigurationError("a worker without workflows has nothing to do; name some")
         self._client = client
-        self._workflows = tuple(workflows)
-        self._deployment_id = deployment_id
-        self._slots = max_concurrent_workflows or max(4, os.cpu_count() or 1)
+        self._deployment_id = check_text("deployment_id", deployment_id)
+        self._slots = slots_of(max_concurrent_workflows)
         self._stopping = asyncio.Event()
         self._running = False
 
@@ -125,11 +135,10 @@ class Worker:
             asked.cancel()
 
     def _bind(self) -> Bound:
-        known = Registry()
-        for workflow in self._workflows:
-            known.add(workflow)
         settings = self._client.settings
-        bound = Bound(make_app(settings), settings, known)
+        if self._deployment_id is not None:
+            settings = replace(settings, deployment_id=self._deployment_id)
+        bound = Bound(make_app(settings), settings, self._known)
         bound.store.known_workflows()
         return bound
 
