@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from polos.errors import ExecutionNotFound
 from polos.model.settings import LONGEST_RETENTION
 
 MAX_ID = 200
@@ -74,6 +75,21 @@ def check_text(name: str, value: str | None, *, empty: bool = True) -> str | Non
     if _HALF_A_PAIR.search(value):
         raise ValueError(f"{name} {value!r} holds half of a surrogate pair; it is no Unicode text")
     return value
+
+
+def check_execution_id(value: Any) -> str:
+    """The id of an execution that somebody asks for, unchanged.
+
+    Raises:
+        ExecutionNotFound: no execution can have it; a database may refuse to look for it.
+    """
+    try:
+        checked = check_text("an execution's id", value, empty=False)
+    except ValueError:
+        checked = None
+    if checked is None:
+        raise ExecutionNotFound(value)
+    return checked
 
 
 def check_tags(tags: Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from polos.client.remote import Address, RemoteClient
 from polos.codec import encode_payload
 from polos.definition.batch import BatchWorkflowInput
 from polos.definition.handle import ExecutionHandle
-from polos.definition.names import check_seconds, check_tags, check_text
+from polos.definition.names import check_execution_id, check_seconds, check_tags, check_text
 from polos.definition.registry import registry
 from polos.errors import ConfigurationError, InvalidPayload
 from polos.model.ports import ProjectClient, StartRequest
@@ -140,11 +140,11 @@ class PolosClient(Control):
 
     def get(self, execution_id: str) -> Execution:
         """The stored execution; raises ExecutionNotFound."""
-        return self._way.get(execution_id)
+        return self._way.get(check_execution_id(execution_id))
 
     def cancel(self, execution_id: str) -> bool:
         """Cancel an execution and its children; False where it had ended already."""
-        return self._way.cancel(execution_id)
+        return self._way.cancel(check_execution_id(execution_id))
 
     def wait(self, execution_id: str, timeout: float | None = None) -> Execution:
         """Block until an execution has ended; raises WorkflowTimeoutError."""
@@ -187,8 +187,10 @@ class PolosClient(Control):
 
         Raises:
             WorkflowNotFound: neither this process nor any worker knows the workflow.
+            TypeError: the id is no text, or the payload no model, dict or None.
             InvalidPayload: the payload doesn't fit.
             ValueError: a label is too long, or holds what no database keeps.
+            ExecutionExists: the chosen id is taken.
         """
         request = replace(
             self._request(workflow_id, payload, session_id, user_id, idempotency_key),
@@ -232,8 +234,8 @@ class PolosClient(Control):
 
         Raises:
             WorkflowNotFound: neither this process nor any worker knows one of the workflows.
-            TypeError: one of them is no ``BatchWorkflowInput``, or its payload no model, dict or
-                None; the text names its place.
+            TypeError: one of them is no ``BatchWorkflowInput``, its id no text, or its payload no
+                model, dict or None; the text names its place.
             InvalidPayload: a payload doesn't fit; the text names its place.
             ValueError: a label is too long, or holds what no database keeps.
         """
@@ -280,6 +282,11 @@ class PolosClient(Control):
         idempotency_key: str | None,
     ) -> StartRequest:
         """The start of a workflow as it is declared, where its code is here."""
+        if not isinstance(workflow_id, str):
+            raise TypeError(
+                f"a workflow's id is of type {type(workflow_id).__name__}; pass a str, such as "
+                "order_workflow.id"
+            )
         known, limit = registry.get(workflow_id), self.settings.max_value_bytes
         data = known.encode_payload(payload, limit) if known else encode_payload(payload, limit)
         return StartRequest(

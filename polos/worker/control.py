@@ -10,7 +10,7 @@ from typing import Any
 from polos.codec import encode_payload
 from polos.definition.handle import ExecutionHandle
 from polos.definition.listing import Statuses, make_query
-from polos.definition.names import check_key
+from polos.definition.names import check_execution_id, check_key
 from polos.definition.progress import details
 from polos.definition.registry import registry
 from polos.model.listing import ExecutionPage
@@ -127,11 +127,25 @@ class Control:
         Raises:
             ExecutionNotFound: there is none of that id, or it was pruned.
         """
-        return details(*await asyncio.to_thread(self._way.progress, execution_id))
+        asked = check_execution_id(execution_id)
+        return details(*await asyncio.to_thread(self._way.progress, asked))
 
     async def cancel_execution(self, execution_id: str) -> bool:
-        """Cancel an execution and its children; False where it had ended already."""
-        return await asyncio.to_thread(self._way.cancel, execution_id)
+        """Cancel an execution and its children, but not its parents.
+
+        One that runs is told, and may clean up; the end of its steps is not waited for.
+
+        Example::
+
+            await client.cancel_execution(handle.id)
+
+        Returns:
+            False where it had ended already.
+
+        Raises:
+            ExecutionNotFound: there is none of that id, or it was pruned.
+        """
+        return await asyncio.to_thread(self._way.cancel, check_execution_id(execution_id))
 
     async def retry(self, execution_id: str) -> ExecutionHandle[Any]:
         """Try a failed execution again, under its id, from where it failed.
@@ -148,7 +162,8 @@ class Control:
             ExecutionNotFound: there is none of that id, or it was pruned.
             IllegalTransition: it has not failed; the text says what to do instead.
         """
-        return self._handle(await asyncio.to_thread(self._way.retry, execution_id))
+        asked = check_execution_id(execution_id)
+        return self._handle(await asyncio.to_thread(self._way.retry, asked))
 
     async def fork(
         self, execution_id: str, from_step: str | None = None, payload: Any = None
@@ -175,7 +190,8 @@ class Control:
         """
         if from_step is not None:
             check_key(from_step)
-        return self._handle(await asyncio.to_thread(self._fork, execution_id, from_step, payload))
+        asked = check_execution_id(execution_id)
+        return self._handle(await asyncio.to_thread(self._fork, asked, from_step, payload))
 
     async def prune(self, older_than_days: float) -> int:
         """Delete what ended so many days ago: executions with their steps, in small batches.

@@ -116,9 +116,11 @@ def is_error(found: Any, kind: str) -> bool:
 
 
 UNKNOWN_IDS = ["none", "", "a/b?c#d", "..", ".", "ü€", "%2F", "a" * 255, " ", "a\tb", "\\"]
+# What no execution can have as its id, and some databases and addresses have no room for.
+UNKNOWN_IDS += ["a\0b", "\udcff", "a" * 256, None, 5]
 
 
-@pytest.mark.parametrize("id_", UNKNOWN_IDS)
+@pytest.mark.parametrize("id_", UNKNOWN_IDS, ids=ascii)
 @pytest.mark.parametrize(
     "ask",
     [
@@ -214,12 +216,14 @@ def test_a_cancel(both: Both) -> None:
     assert compare(both, cancel)[:2][0] is True
 
 
-STARTS: list[tuple[str, Any, dict[str, Any], str]] = [
+STARTS: list[tuple[Any, Any, dict[str, Any], str]] = [
     ("nowhere", {"a": 1}, {}, "WorkflowNotFound"),
     ("a/b", None, {}, "WorkflowNotFound"),
     ("..", None, {}, "WorkflowNotFound"),
     ("ü", None, {}, "WorkflowNotFound"),
     ("x" * 300, None, {}, "WorkflowNotFound"),
+    (registry, None, {}, "TypeError"),
+    ([], None, {}, "TypeError"),
     ("same_ship", {"number": "many"}, {}, "InvalidPayload"),
     ("same_ship", None, {}, "InvalidPayload"),
     ("same_ship", 7, {}, "TypeError"),
@@ -236,7 +240,7 @@ STARTS: list[tuple[str, Any, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("id_", "payload", "given", "kind"), STARTS, ids=lambda it: str(it)[:20])
 def test_starts_that_can_not_be(
-    both: Both, id_: str, payload: Any, given: dict[str, Any], kind: str
+    both: Both, id_: Any, payload: Any, given: dict[str, Any], kind: str
 ) -> None:
     if given.get("execution_id") == "TAKEN":
         given = {"execution_id": str(uuid4())}
@@ -251,6 +255,7 @@ def test_starts_that_can_not_be(
         [BatchWorkflowInput("same_waits"), BatchWorkflowInput("a/b")],
         [BatchWorkflowInput("same_ship", {"number": 1}), BatchWorkflowInput("same_ship", None)],
         [BatchWorkflowInput("same_ship", 7)],
+        [BatchWorkflowInput(7)],  # type: ignore[arg-type]
         [7],
         [],
     ],
