@@ -131,7 +131,7 @@ def chosen_client(
     Args:
         client: what the caller passed.
         call: how the caller is called, for the error.
-        workflow_id: what is to be started; apps without it are not considered.
+        workflow_id: what is to be started, if anything is; apps without it are not considered.
 
     Raises:
         TypeError: what was passed is no client.
@@ -140,16 +140,18 @@ def chosen_client(
     if client is None:
         found = process_slot.choose(workflow_id, call)
         if found is None:
+            way = "pass one as its first argument" if workflow_id else "ask with get(client)"
             raise ConfigurationError(
-                f"{call} has no client: pass one as its first argument, "
-                "or create Polos(app) once, whose client is then used"
+                f"{call} has no client: {way}, or create Polos(app) once, whose client is then used"
             )
         return found
     if not _is_client(client):
+        given = type(client).__name__
+        if workflow_id is None:
+            raise TypeError(f"{call} takes a client, not {given}; pass a PolosClient()")
         raise TypeError(
-            f"{call} takes a client or the payload as its first argument, not "
-            f"{type(client).__name__}; a payload is a Pydantic model or a dict, and with a client "
-            "it comes second"
+            f"{call} takes a client or the payload as its first argument, not {given}; a payload "
+            "is a Pydantic model or a dict, and with a client it comes second"
         )
     return client
 

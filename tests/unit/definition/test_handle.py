@@ -120,12 +120,20 @@ def test_another_client_may_be_asked() -> None:
 def test_a_handle_without_client_uses_the_default() -> None:
     handle = ExecutionHandle.of(execution(), result_type=Receipt)
     for call in (handle.status, handle.result_sync, lambda: asyncio.run(handle.get())):
-        with pytest.raises(ConfigurationError, match=r"ExecutionHandle\.\w+\(\) has no client"):
+        wanted = r"ExecutionHandle\.\w+\(\) has no client: ask with get\(client\), or create Polos"
+        with pytest.raises(ConfigurationError, match=wanted):
             call()
     client = FakeClient()
     client.executions["e1"] = execution()
     registry.set_default_client(client)
     assert handle.status() == "queued"
+
+
+def test_what_a_handle_takes_for_a_client() -> None:
+    handle: Any = receipts.start(FakeClient())
+    for call in (handle.get, handle.cancel):
+        with pytest.raises(TypeError, match=r"\(\) takes a client, not str; pass a PolosClient"):
+            asyncio.run(call("x"))
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), "5"])
