@@ -76,9 +76,9 @@ class ChildSteps:
             key: the step's key.
             workflow: the workflow, or its id.
             payload: what the child gets, a model or a dict that fits its annotation.
-            initial_state: the state to begin with.
+            initial_state: kept with it; ``ctx.state`` does not give it yet.
             queue: the Celery queue; by default the child's own.
-            concurrency_key: executions that share it share a limit.
+            concurrency_key: a label; nothing is limited by it yet.
             run_timeout_seconds: the most seconds that the child may take; by default its
                 ``timeout_seconds``.
 
@@ -147,9 +147,9 @@ class ChildSteps:
             key: the step's key.
             workflow: the workflow, or its id.
             payload: what the child gets, a model or a dict that fits its annotation.
-            initial_state: the state to begin with.
+            initial_state: kept with it; ``ctx.state`` does not give it yet.
             queue: the Celery queue; by default the child's own.
-            concurrency_key: executions that share it share a limit.
+            concurrency_key: a label; nothing is limited by it yet.
             run_timeout_seconds: the most seconds that the child may take; by default its
                 ``timeout_seconds``.
 

@@ -16,6 +16,8 @@ Schedule = bool | str | Mapping[str, str] | None
 
 # Polos sets these on each Celery task of its own.
 _TAKEN = frozenset({"name", "bind", "base"})
+# Kept, and looked at by nobody so far.
+_IDLE = ("trigger_on_event", "schedule", "on_start", "on_end")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,11 @@ class WorkflowOptions:
             raise ValueError(
                 f"queue is {self.queue!r} but celery names the queue {other!r}; leave one out"
             )
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """The names of what was given and has no effect yet."""
+        return tuple(name for name in _IDLE if getattr(self, name))
 
     @property
     def celery_options(self) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar, overload
 
@@ -132,13 +133,16 @@ def workflow(  # noqa: PLR0913
         id: letters, digits, ``_``, ``-`` and ``.``, at most 200; by default the function's name.
         description: for people; by default the first line of the docstring.
         queue: the Celery queue; by default what Celery's routing says.
-        trigger_on_event: the topic whose events start it.
-        batch_size: how many events start one execution.
+        trigger_on_event: the topic whose events are to start it. This, the two that follow,
+            ``schedule``, ``on_start`` and ``on_end`` are checked and kept, so that code which has
+            them can be imported, but have no effect yet: a ``UserWarning`` says so.
+        batch_size: how many events are to start one execution.
         batch_timeout_seconds: how long to wait for a full batch, in seconds; None: no limit.
         schedule: a cron expression, or a dict with it and a time zone.
         on_start: a function, or several, to call before it.
         on_end: a function, or several, to call after it.
-        state_schema: the Pydantic model of its state.
+        state_schema: the Pydantic model that an ``initial_state`` has to fit; ``ctx.state`` does
+            not give it yet.
         retries: how often a failed execution is tried again as a whole, after pauses of 1, 2, 4 …
             at most 10 seconds; what has succeeded is not done again.
         timeout_seconds: the most seconds that one execution may take, its waits and retries
@@ -176,6 +180,12 @@ def _declared(
 ) -> Workflow[Any, Any]:
     made: Workflow[Any, Any] = Workflow(func, options, local)
     registry.add(made)
+    if options.idle:
+        warnings.warn(
+            f"workflow {made.id!r}: what is given as {', '.join(options.idle)} has no effect yet; "
+            "call what comes before or after in a step, and start it by beat or by wf.start()",
+            stacklevel=3,
+        )
     return made
 
 

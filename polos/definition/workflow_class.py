@@ -37,13 +37,13 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
         timeout_seconds: the most seconds that one execution may take; None means no limit.
         celery_options: the options of the workflow's own Celery task, read-only.
         version: as given.
-        trigger_on_event: the topic whose events start it.
-        batch_size: how many events start one execution.
+        trigger_on_event: as given, and so are the next five; they have no effect yet.
+        batch_size: how many events are to start one execution.
         batch_timeout_seconds: how long to wait for a full batch, in seconds.
-        schedule: as given.
+        schedule: a cron expression, or a dict with it and a time zone.
         on_start: functions to call before it.
         on_end: functions to call after it.
-        state_schema: the model of its state.
+        state_schema: the model that an ``initial_state`` has to fit.
         options: what ``@workflow`` was given.
     """
 
@@ -83,11 +83,11 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
                 altogether: ``run(payload)``.
             payload: what the function gets, a model or a dict that fits its annotation.
             queue: the Celery queue; by default the workflow's own.
-            concurrency_key: executions that share it share a limit.
+            concurrency_key: a label; nothing is limited by it yet.
             session_id: a label, ``ctx.session_id``.
             user_id: a label, ``ctx.user_id``.
             timeout: seconds to wait; None waits for ever. The execution outlives it.
-            initial_state: the state to begin with.
+            initial_state: kept with it; ``ctx.state`` does not give it yet.
             idempotency_key: a second start with the same key gives the first execution.
             execution_id: an id of your own; by default a new one.
             tags: at most 32 labels to list it by.
@@ -184,10 +184,10 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
                 altogether: ``invoke(payload)``.
             payload: what the function gets, a model or a dict that fits its annotation.
             queue: the Celery queue; by default the workflow's own.
-            concurrency_key: executions that share it share a limit.
+            concurrency_key: a label; nothing is limited by it yet.
             session_id: a label, ``ctx.session_id``.
             user_id: a label, ``ctx.user_id``.
-            initial_state: the state to begin with.
+            initial_state: kept with it; ``ctx.state`` does not give it yet.
             run_timeout_seconds: the most seconds that the execution may take; by default the
                 workflow's ``timeout_seconds``.
             idempotency_key: a second start with the same key gives the first execution.

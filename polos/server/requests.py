@@ -65,7 +65,7 @@ class StartBody(Input):
     priority: int | None = Field(None, ge=0, le=255, description="The Celery message's priority.")
     session_id: Label | None = Field(None, description="A label, `ctx.session_id`.")
     user_id: Label | None = Field(None, description="A label, `ctx.user_id`.")
-    concurrency_key: Name | None = Field(None, description="What shares it shares a limit.")
+    concurrency_key: Name | None = Field(None, description="A label; nothing is limited by it yet.")
     idempotency_key: Name | None = Field(
         None, description="A second start with the same key gives the first execution."
     )
@@ -76,7 +76,7 @@ class StartBody(Input):
     tags: Annotated[list[Name], AfterValidator(_each_once)] = Field(
         [], max_length=MAX_TAGS, description="Labels to list it by."
     )
-    initial_state: Any = Field(None, description="The state to begin with.")
+    initial_state: Any = Field(None, description="Kept with it; its code is not given it yet.")
     encoded_initial_state: str | None = Field(None, description="The same as Polos keeps it.")
     deployment_id: Name | None = Field(None, description="A label of who starts it.")
     delay_seconds: float = Field(

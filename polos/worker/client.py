@@ -176,7 +176,7 @@ class PolosClient(Control):
             workflow_id: the workflow's id.
             payload: a model or a dict that fits its annotation, or None.
             queue: the Celery queue; by default the workflow's own.
-            concurrency_key: executions that share it share a limit.
+            concurrency_key: a label; nothing is limited by it yet.
             session_id: a label, ``ctx.session_id``.
             user_id: a label, ``ctx.user_id``.
             idempotency_key: a second start with the same key gives the first execution.

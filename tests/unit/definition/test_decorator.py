@@ -51,6 +51,7 @@ def test_the_three_ways_to_write_it() -> None:
     assert {wf.id for wf in registry.all()} >= {"bare", "called", "given.id-1"}
 
 
+@pytest.mark.filterwarnings("ignore:.* has no effect yet")
 def test_what_a_workflow_knows_of_itself() -> None:
     class State(BaseModel):
         step: int = 0
@@ -80,6 +81,27 @@ def test_what_a_workflow_knows_of_itself() -> None:
     assert (made.__name__, made.__wrapped__) == ("body", body)
     with pytest.raises(TypeError):
         made.celery_options["queue"] = "x"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"schedule": "0 3 * * *"},
+        {"trigger_on_event": "order/created"},
+        {"on_start": print},
+        {"on_end": [print]},
+    ],
+    ids=lambda it: next(iter(it)),
+)
+def test_what_has_no_effect_yet_is_told_of(options: Any) -> None:
+    with pytest.warns(UserWarning, match=f"given as {next(iter(options))} has no") as told:
+        workflow(**options)(body)
+    assert told[0].filename == __file__
+
+
+def test_what_has_its_effect_is_not_told_of(recwarn: pytest.WarningsRecorder) -> None:
+    workflow(queue="q", retries=1, schedule=False, on_start=[], state_schema=Order)(body)
+    assert recwarn.list == []
 
 
 def test_defaults() -> None:
