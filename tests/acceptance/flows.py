@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import time
@@ -209,6 +210,19 @@ def _compute(execution: str) -> str:
 @workflow(id="accept-computing")
 async def computing(ctx: WorkflowContext) -> str:
     return await ctx.step.run("compute", _compute, ctx.execution_id)
+
+
+def _hold(execution: str) -> str:
+    """One call of C that lets no other thread of its process run, for longer than three leases."""
+    write(execution, "hold", "begin")
+    ctypes.PyDLL(None).sleep(7)
+    write(execution, "hold", "end")
+    return "held"
+
+
+@workflow(id="accept-holding")
+async def holding(ctx: WorkflowContext) -> str:
+    return await ctx.step.run("hold", _hold, ctx.execution_id)
 
 
 @workflow(id="accept-steps")

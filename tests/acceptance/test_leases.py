@@ -23,3 +23,14 @@ def test_a_computing_step_keeps_its_lease(
     assert len(ledger.entries(handle.id, "compute", "begin")) == 1
     assert client.get(handle.id).recoveries == 0
     assert not any("its worker is gone" in each.text() for each in pair)
+
+
+def test_a_pool_process_that_can_not_speak_for_itself_keeps_its_lease(
+    worker: Workers, client: PolosClient, ledger: Ledger
+) -> None:
+    pair = [worker(name=name, env={"POLOS_LEASE_SECONDS": "2"}) for name in ("one", "two")]
+    handle = flows.holding.start(client)
+    assert handle.result_sync(60) == "held"
+    assert len(ledger.entries(handle.id, "hold", "begin")) == 1
+    assert client.get(handle.id).recoveries == 0
+    assert not any("its worker is gone" in each.text() for each in pair)
