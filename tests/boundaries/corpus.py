@@ -95,6 +95,11 @@ def always_failing(execution: str, step: str) -> None:
     raise ValueError("never")
 
 
+async def too_slow(execution: str, step: str) -> None:
+    await async_effect(execution, step)
+    await asyncio.sleep(HOUR)
+
+
 def failing_at_first(execution: str, step: str, retry: int) -> str:
     """An effect that fails until the whole execution is tried again."""
     effect(execution, step)
@@ -144,6 +149,16 @@ async def retries_exhausted(ctx: WorkflowContext) -> str:
     id_ = ctx.execution_id
     try:
         await ctx.step.run("try", always_failing, id_, "try", max_retries=1, base_delay=SHORT)
+    except StepExecutionError as error:
+        return await ctx.step.run("instead", effect, id_, "instead", str(error))
+    return "not reached"
+
+
+@workflow(id="b_step_too_slow")
+async def step_too_slow(ctx: WorkflowContext) -> str:
+    id_, limits = ctx.execution_id, {"timeout": PARKS, "max_retries": 1, "base_delay": SHORT}
+    try:
+        await ctx.step.run("slow", too_slow, id_, "slow", **limits)
     except StepExecutionError as error:
         return await ctx.step.run("instead", effect, id_, "instead", str(error))
     return "not reached"
@@ -463,6 +478,7 @@ SUBJECTS = {
         Subject(retries_in_place),
         Subject(retries_parked),
         Subject(retries_exhausted),
+        Subject(step_too_slow),
         Subject(wait_in_place),
         Subject(wait_parked),
         Subject(wait_swept, horizon=0),
