@@ -87,7 +87,9 @@ def list_(context: click.Context, project: str | None) -> None:
 @click.pass_context
 def revoke(context: click.Context, key_id: str) -> None:
     """Take a key back, by its id. Servers refuse it within seconds, and for ever."""
-    revoked = api_keys.revoke(target_of(context).store.database, key_id)
+    database = target_of(context).store.database
+    # Not every database can be asked for anything that a command line holds.
+    revoked = api_keys.revoke(database, key_id) if key_id.isascii() else None
     if revoked is None:
         # It may be the key itself, which must not be repeated.
         raise Stopped("there is no key of that id; 'polos keys list' shows the ids", Code.NOT_FOUND)

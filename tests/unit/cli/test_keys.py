@@ -60,6 +60,7 @@ def test_wrong_calls(url: str) -> None:
     key = run("create", "ci").stdout.strip()
     missing = run("revoke", key, code=3)
     assert key not in missing.output + missing.stderr
+    run("revoke", "\udcff", code=3)
     for wrong in (["create"], ["create", ""], ["create", "x" * 256], ["create", "a\0"],
                   ["create", "a", "--project", ""], ["list", "--project", ""]):  # fmt: skip
         run(*wrong, code=2)
