@@ -112,6 +112,10 @@ class ExecutionHandle(Generic[ResultT_co]):
     async def cancel(self, client: WorkflowClient | None = None) -> bool:
         """Cancel the execution and its children, but not its parents.
 
+        Example::
+
+            await handle.cancel()
+
         Args:
             client: whom to ask; by default the client that it was started with.
 
@@ -148,6 +152,10 @@ class ExecutionHandle(Generic[ResultT_co]):
     def result_sync(self, timeout: float | None = None) -> ResultT_co:
         """The same as ``result``, for code without an event loop; blocks.
 
+        Example::
+
+            receipt = order_workflow.start(client, Order(id="a1")).result_sync(timeout=60)
+
         Args:
             timeout: seconds to wait; None waits for ever.
         """
@@ -156,6 +164,10 @@ class ExecutionHandle(Generic[ResultT_co]):
 
     def status(self) -> Status:
         """How the execution stands now; one short, blocking look into the store.
+
+        Example::
+
+            handle.status() in ("completed", "failed", "cancelled")
 
         Returns:
             A member of an enum of texts: ``handle.status() == "running"``.
@@ -167,7 +179,12 @@ class ExecutionHandle(Generic[ResultT_co]):
         return self._chosen(None, "status").get(self.id).status
 
     def to_dict(self) -> dict[str, Any]:
-        """The handle as plain data: its public attributes, ``created_at`` as ISO 8601 text."""
+        """The handle as plain data: its public attributes, ``created_at`` as ISO 8601 text.
+
+        Example::
+
+            handle.to_dict()["id"] == handle.id
+        """
         names = [item.name for item in fields(self) if not item.name.startswith("_")]
         plain = {name: getattr(self, name) for name in names}
         return {**plain, "created_at": self.created_at.isoformat()}

@@ -213,6 +213,14 @@ class Steps(TaskSteps):
 
             await ctx.step.wait_for("cooldown", hours=1, minutes=30)
 
+        Args:
+            key: the step's key.
+            seconds: a part of it, and so are those that follow; parts of them may be fractions.
+            minutes: of 60 seconds.
+            hours: of 60 minutes.
+            days: of 24 hours, whatever the clocks of a place do.
+            weeks: of 7 days.
+
         Raises:
             StepExecutionError: the sum is not positive, or is over 100 years.
             TypeError: a part is no number.
@@ -262,8 +270,15 @@ class Steps(TaskSteps):
 
             confirmation = await ctx.step.uuid("confirmation")
 
+        Args:
+            key: the step's key.
+
         Returns:
             Text such as ``"3f0c…"``, 36 characters.
+
+        Raises:
+            DuplicateStepKey: the key was used before in this execution.
+            ValueError: the key is not acceptable.
         """
         check_key(key)
         seed = f"{self._execution_id}\0uuid\0{key}"
@@ -276,6 +291,12 @@ class Steps(TaskSteps):
         Example::
 
             if await ctx.step.random("sampled") < 0.1: ...
+
+        Args:
+            key: the step's key.
+
+        Raises:
+            DuplicateStepKey: the key was used before in this execution.
         """
         check_key(key)
         seed = f"{self._execution_id}\0random\0{key}"
@@ -283,14 +304,20 @@ class Steps(TaskSteps):
         return drawn
 
     async def now(self, key: str) -> int:
-        """The time, the same on every replay.
+        """The time, by the database's clock, the same on every replay.
 
         Example::
 
             ordered_at = await ctx.step.now("ordered_at")
 
+        Args:
+            key: the step's key.
+
         Returns:
             Milliseconds since 1970, UTC.
+
+        Raises:
+            DuplicateStepKey: the key was used before in this execution.
         """
         check_key(key)
         read: int = self._effects.record(key, Kind.NOW, lambda: self._effects.now() // 1000)

@@ -102,6 +102,8 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
             WorkflowFailedError: the workflow failed with anything else.
             ExecutionCancelledError: it was cancelled.
             WorkflowTimeoutError: it has not ended in time, and goes on.
+            ExecutionExists: the chosen id is taken.
+            StoreUnavailable: the database can't be reached.
             ConfigurationError: there is no client.
         """
         check_wait(timeout)
@@ -197,6 +199,8 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
         Raises:
             TypeError: the payload is no model, dict or None, or ``client`` is no client.
             ValueError: the payload doesn't fit (``InvalidPayload``), or a label is too long.
+            ExecutionExists: the chosen id is taken.
+            StoreUnavailable: the database can't be reached.
             ConfigurationError: there is no client.
         """
         return await asyncio.to_thread(
@@ -253,7 +257,7 @@ class Workflow(Declaration, TaskCalls, Generic[PayloadT, ResultT_co]):
                 ``await session.run_sync(lambda it: order_workflow.start(order, connection=it))``.
 
         Raises:
-            TypeError: ``connection`` is none of those.
+            TypeError: ``connection`` is none of those; and what ``invoke`` raises.
             ConfigurationError: it leads to a database without the tables of Polos.
             SchemaError: it leads to one with an older schema.
             ExecutionExists: the chosen id is taken; the transaction goes on.

@@ -172,6 +172,11 @@ class PolosClient(Control):
 
         The payload is validated here where the workflow's code is here, else by the worker.
 
+        Example::
+
+            handle = await client.invoke("order_processor", {"id": "a1"}, session_id="s1")
+            receipt = await handle.result(timeout=60)
+
         Args:
             workflow_id: the workflow's id.
             payload: a model or a dict that fits its annotation, or None.
@@ -191,6 +196,7 @@ class PolosClient(Control):
             InvalidPayload: the payload doesn't fit.
             ValueError: a label is too long, or holds what no database keeps.
             ExecutionExists: the chosen id is taken.
+            StoreUnavailable: the database, or the server, can't be reached.
         """
         request = replace(
             self._request(workflow_id, payload, session_id, user_id, idempotency_key),

@@ -104,6 +104,9 @@ class Control:
             for step in found["steps"]:
                 print(step["key"], step["status"], step["attempts"], step["error"])
 
+        Args:
+            execution_id: the execution.
+
         Returns:
             What ``handle.get()`` gives, and
 
@@ -139,6 +142,9 @@ class Control:
 
             await client.cancel_execution(handle.id)
 
+        Args:
+            execution_id: the execution.
+
         Returns:
             False where it had ended already.
 
@@ -157,6 +163,9 @@ class Control:
         Example::
 
             await (await client.retry(execution_id)).result()
+
+        Args:
+            execution_id: the execution.
 
         Raises:
             ExecutionNotFound: there is none of that id, or it was pruned.
@@ -201,6 +210,9 @@ class Control:
         Example::
 
             await client.prune(older_than_days=30)
+
+        Args:
+            older_than_days: days since their end; parts of a day too, and 0 for all that ended.
 
         Returns:
             How many executions were deleted.

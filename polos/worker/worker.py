@@ -90,6 +90,7 @@ class Worker:
         Raises:
             StoreUnavailable: the database can't be reached.
             SchemaError: the database has an older schema, or none.
+            ConfigurationError: it runs already.
         """
         if self._running:
             raise ConfigurationError("this worker runs already")
@@ -118,7 +119,15 @@ class Worker:
             self._running = False
 
     async def shutdown(self) -> None:
-        """Take no more work, finish what runs, and let ``run`` return."""
+        """Take no more work, finish what runs, and let ``run`` return.
+
+        Example::
+
+            running = asyncio.create_task(worker.run())
+            ...
+            await worker.shutdown()
+            await running
+        """
         self._stopping.set()
 
     @contextlib.asynccontextmanager
