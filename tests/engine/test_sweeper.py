@@ -151,6 +151,21 @@ def test_work_that_another_worker_took_back_first_can_be_given_up(site: Site) ->
     assert found.status is Status.FAILED
 
 
+def test_what_it_did_is_counted(site: Site) -> None:
+    hints = queue_many(site.store, "flow", b"{}", 12)
+    for hint in hints[:2]:
+        assert site.store.claim(hint.execution_id, "flow", dead_process(), 60)
+    site.own = site.report("sweeper@a", idle=2)
+    site.tick()
+    counts = site.sweeper.counts
+    assert (counts.sweeps, counts.leases_lost, counts.sent_again) == (1, 2, 8)
+    assert counts.seconds > 0
+    site.tick()
+    after = site.sweeper.counts
+    assert (after.sweeps, after.leases_lost, after.sent_again) == (2, 2, 8)
+    assert after.seconds > counts.seconds
+
+
 def test_it_ends_those_whose_time_is_over(site: Site) -> None:
     site.store.start(new("late"))
     site.store.start(new("in time", run_timeout_seconds=60))

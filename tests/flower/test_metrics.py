@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from polos.errors import StoreUnavailable
 from polos.flower import measuring
 from polos.flower.measuring import Measured, Measuring
 from polos.flower.metrics import families
-from polos.model.measures import BOUNDS
+from polos.model.facts import SeenWorker
+from polos.model.measures import BOUNDS, Present
 from polos.model.ports import StartRequest
+from polos.model.records import Micros
+from polos.model.workers import SweepCounts, WorkerReport
 from polos.server.served import Served
 from tests.support.processes import until
 
@@ -104,6 +108,31 @@ def test_what_waits_and_who_works(polos: Polos) -> None:
     assert sample(samples, "polos_executions", status="queued", **named) == 3
     assert sample(samples, "polos_due_unclaimed", queue="", **named) == 3
     assert sample(samples, "polos_oldest_unstarted_seconds") >= 0
+
+
+def test_each_number_has_the_name_of_what_it_counts() -> None:
+    counts = SweepCounts(sweeps=1, seconds=2.5, leases_lost=3, sent_again=4)
+    alive = WorkerReport("w1@host", "owner", slots=6, idle=5, queues=("q",), counts=counts)
+    workers = (SeenWorker(alive, 0.0), SeenWorker(replace(alive, name="w2@host"), 3600.0))
+    now, minute = Micros(90_000_000), Micros(30_000_000)
+    present = {"default": Present(now, {}, (), workers, unstarted=minute)}
+    samples = text_of(Measured(True, 0.1, present))
+    told = {
+        name.removeprefix("polos_"): value
+        for (name, labels), value in samples.items()
+        if ("worker", "w1@host") in labels
+    }
+    assert told == {
+        "worker_slots": 6,
+        "worker_idle_slots": 5,
+        "sweeps_total": 1,
+        "sweep_seconds_total": 2.5,
+        "leases_lost_total": 3,
+        "hints_sent_again_total": 4,
+    }
+    # One that fell silent is none that could do anything.
+    assert not [name for name, labels in samples if ("worker", "w2@host") in labels]
+    assert sample(samples, "polos_oldest_unstarted_seconds") == 60
 
 
 def test_what_waits_in_a_project_without_a_worker_is_told(polos: Polos) -> None:
