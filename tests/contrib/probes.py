@@ -85,6 +85,18 @@ def _refused(ids: dict[str, str], web: Any, staff: Any) -> dict[str, Any]:
     return found
 
 
+def masks(secret: str) -> dict[str, Any]:
+    """The admin's page of an execution that holds a secret."""
+    from polos import Polos, StepExecutionError
+    from tests.contrib.site.guests.workflows import hidden
+
+    with Polos() as own:
+        handle = hidden.start(own, {"name": "ann", "secret": secret})
+        with suppress(StepExecutionError):
+            handle.result_sync(60)
+    return _page(_web(superuser=True), f"/admin/polos/execution/{handle.id}/change/")
+
+
 def run_guests(number: str, asked_for_async: str) -> int:
     """How many guests signed in by so many executions on a worker that runs."""
     from tests.contrib.site.guests.models import Guest
@@ -173,7 +185,7 @@ def counts(rows: str) -> dict[str, int]:
     }
 
 
-_ALL = (refusal, pages, counts, run_guests)
+_ALL = (refusal, pages, masks, counts, run_guests)
 QUESTIONS: dict[str, Callable[..., Any]] = {question.__name__: question for question in _ALL}
 
 if __name__ == "__main__":

@@ -82,6 +82,18 @@ def _assert_list(pages: dict[str, Any], ids: dict[str, str]) -> None:
         assert "COUNT(*)" not in query or "LIMIT 10001" in query, query
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_masked_fields_are_seen_nowhere(program: Start, database_url: str, tmp_path: Path) -> None:
+    site = Site(program, tmp_path, database_url, POLOS_REDACT="secret")
+    site.manage("migrate", "-v0")
+    page = site.ask("masks", "hunter2")
+    shown = text_of(page)
+    for part in ("ann", "looked up", "forgotten", "not yet", "nobody has"):
+        assert part in shown, part
+    assert "***" in shown
+    assert "hunter2" not in page["html"]
+
+
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_many_rows_are_not_counted(program: Start, database_url: str, tmp_path: Path) -> None:
     site = Site(program, tmp_path, database_url)
