@@ -85,6 +85,12 @@ class PolosTask(Task):
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run one attempt of the execution whose id is this task's."""
+        if self.request.called_directly:
+            # As ``map`` and ``chunks`` do: there is no message, and so no execution.
+            raise TypeError(
+                f"the task {self.name!r} can't be called as a function, nor in map, starmap or "
+                "chunks: start it with delay() or apply_async(), many of them in a group"
+            )
         deliver = self.bound.deliver_eagerly if self.request.is_eager else self.bound.deliver
         with soft_limit_in_user_code():
             hop = deliver(self.request, workflow_id_of(str(self.name)), args, kwargs)

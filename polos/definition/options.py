@@ -15,7 +15,20 @@ Hooks = Callable[..., Any] | list[Callable[..., Any]] | None
 Schedule = bool | str | Mapping[str, str] | None
 
 # Polos sets these on each Celery task of its own.
-_TAKEN = frozenset({"name", "bind", "base"})
+_TAKEN = frozenset(
+    {
+        "acks_late",
+        "acks_on_failure",
+        "acks_on_failure_or_timeout",
+        "acks_on_timeout",
+        "autoretry_for",
+        "base",
+        "bind",
+        "name",
+        "reject_on_worker_lost",
+        "track_started",
+    }
+)
 # Kept, and looked at by nobody so far.
 _IDLE = ("trigger_on_event", "schedule", "on_start", "on_end")
 

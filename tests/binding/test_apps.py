@@ -17,7 +17,7 @@ from celery import Celery, Task, shared_task
 from polos import ConfigurationError, Polos, workflow
 from polos.binding.names import STEP_DONE, STEP_FAILED
 from polos.binding.of_app import bound_of
-from polos.binding.tasks import PolosTask
+from polos.binding.tasks import _KEPT, PolosTask
 from polos.definition.registry import registry
 from polos.definition.workflow import Workflow
 
@@ -304,6 +304,25 @@ def test_the_class_that_a_project_has_for_all_tasks_holds_for_ours() -> None:
     assert task.ignore_result is True
     assert task.run.__func__ is PolosTask.run  # not wrapped for retries
     assert task.track_started is False
+
+
+def test_what_polos_sets_on_its_tasks_is_refused_beside_a_workflow() -> None:
+    for name in _KEPT:
+        with pytest.raises(ValueError, match=f"{name} are set by Polos"):
+            workflow(celery={name: False})
+
+
+def test_a_task_that_is_called_as_a_function_says_what_to_do() -> None:
+    flow()
+    app = make(result_backend="cache+memory://")
+    Polos(app)
+    task = app.tasks["polos.bind-flow"]
+    with pytest.raises(TypeError, match=r"polos\.bind-flow.* can't be called .* in a group"):
+        task({})
+    # Whoever waits for its result would wait for ever.
+    mapped = task.map([{}]).apply()
+    assert mapped.state == "FAILURE"
+    assert "start it with delay" in str(mapped.result)
 
 
 def test_annotations(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -300,6 +300,7 @@ def test_a_lambda_needs_an_id() -> None:
         ({"celery": {"priority": 256}}, ValueError, "priority is 256"),
         ({"celery": {"priority": "high"}}, ValueError, "priority is 'high'"),
         ({"celery": {"name": "x", "bind": True}}, ValueError, "bind, name are set by Polos"),
+        ({"celery": {"autoretry_for": (OSError,)}}, ValueError, "autoretry_for are set by Polos"),
         ({"state_schema": dict}, TypeError, "state_schema"),
         ({"on_start": 5}, TypeError, "on_start"),
         ({"on_end": [5]}, TypeError, "on_end"),
