@@ -148,7 +148,9 @@ class PolosClient(Control):
 
     def wait(self, execution_id: str, timeout: float | None = None) -> Execution:
         """Block until an execution has ended; raises WorkflowTimeoutError."""
-        return self._way.wait(execution_id, timeout)
+        # Longer than a thread can wait is for ever.
+        ever = timeout is None or timeout > threading.TIMEOUT_MAX
+        return self._way.wait(execution_id, None if ever else timeout)
 
     def wait_async(self, execution_id: str, timeout: float | None = None) -> Awaitable[Execution]:
         """The same without blocking the running loop."""

@@ -218,9 +218,10 @@ class Control:
             How many executions were deleted.
 
         Raises:
-            ValueError: the number is negative, or over a hundred years.
+            ValueError: it is no number, negative, or over a hundred years.
         """
-        if not 0 <= older_than_days <= LONGEST_RETENTION:  # which nan isn't either
+        days: Any = older_than_days
+        if not (isinstance(days, int | float) and 0 <= days <= LONGEST_RETENTION):  # nor is nan
             raise ValueError(
                 f"older_than_days is {older_than_days!r}; pass a number from 0 to "
                 f"{LONGEST_RETENTION}"

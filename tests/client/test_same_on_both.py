@@ -178,8 +178,14 @@ def test_an_end_that_is_not_seen_in_time(both: Both, timeout: float) -> None:
     compare(both, lambda it: run(_awaited(it, timeout)))
 
 
-async def _awaited(client: PolosClient, timeout: float) -> Any:
-    return await client.wait_async("none", timeout)
+async def _awaited(client: PolosClient, timeout: float, id_: str = "none") -> Any:
+    return await client.wait_async(id_, timeout)
+
+
+@pytest.mark.parametrize("timeout", [1e300, float("inf"), 10**30])
+def test_an_end_that_is_waited_for_for_ever(both: Both, timeout: float) -> None:
+    assert compare(both, lambda it: it.wait(both.done, timeout)).id == both.done
+    assert compare(both, lambda it: run(_awaited(it, timeout, both.done))).id == both.done
 
 
 def test_retry_of_what_has_not_failed(both: Both) -> None:
@@ -352,6 +358,7 @@ def test_pages_follow_one_another(both: Both) -> None:
     assert len(compare(both, all_of_them)) > 4
 
 
-@pytest.mark.parametrize("days", [-1, float("nan"), 40_000, 36_500])
-def test_prunings_of_nothing(both: Both, days: float) -> None:
-    compare(both, lambda it: run(it.prune(days)))
+@pytest.mark.parametrize("days", [-1, float("nan"), 40_000, "1", None, 36_500])
+def test_prunings_of_nothing(both: Both, days: Any) -> None:
+    found = compare(both, lambda it: run(it.prune(days)))
+    assert found == 0 if days == 36_500 else is_error(found, "ValueError")
