@@ -55,6 +55,16 @@ def test_a_worker_can_tell_of_its_broker(tmp_path: Path, monkeypatch: pytest.Mon
             assert "polos_stop" in dumps(connection.info())
 
 
+def test_messages_are_looked_for_many_times_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look costs one listing of a folder; kombu's own pause is a second."""
+    monkeypatch.setenv("POLOS_HOME", str(tmp_path))
+    for app, pause in ((make_app(Settings()), 0.05), (make_memory_app("queue"), 0.01)):
+        with app.connection_for_read() as connection:
+            assert connection.transport.polling_interval == pause
+
+
 @pytest.mark.timeout(90)
 def test_nothing_half_written_is_read(tmp_path: Path) -> None:
     """Four processes make the folders, bind and publish while a fifth reads."""
