@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from polos.engine import sweeper
 from polos.engine.owner import process, this_process
 from polos.engine.sweeper import Sweeper
+from polos.errors import StoreUnavailable
 from polos.model.listing import ExecutionQuery
 from polos.model.records import Failure, Hint
 from polos.model.settings import Settings
@@ -149,6 +151,35 @@ def test_work_that_another_worker_took_back_first_can_be_given_up(site: Site) ->
     found = site.store.get(id_)
     assert found is not None
     assert found.status is Status.FAILED
+
+
+def test_an_expired_lease_is_judged_after_one_lease_of_unbroken_contact_only(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its holder may have been cut off from the database as this worker was."""
+    clock = [1000.0]
+    monkeypatch.setattr(sweeper, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    lease = site.settings.lease_seconds
+    [hint] = queue_many(site.store, "flow", b"{}", 1)
+    # Of another host nobody can know whether it lives.
+    assert site.store.claim(
+        hint.execution_id, "flow", replace(this_process(), boot_id="elsewhere"), 60
+    )
+    edit(site.store.database, hint.execution_id, lease_expires_at=1)
+
+    def status_after(seconds: float) -> Status:
+        clock[0] += seconds
+        site.tick()
+        found = site.store.get(hint.execution_id)
+        assert found is not None
+        return found.status
+
+    assert status_after(0) is Status.RUNNING
+    assert status_after(lease - 1) is Status.RUNNING
+    site.sweeper.lose_contact(StoreUnavailable("here", "it is away"))
+    assert status_after(100 * lease) is Status.RUNNING
+    assert status_after(lease - 1) is Status.RUNNING
+    assert status_after(1) is Status.QUEUED
 
 
 def test_what_it_did_is_counted(site: Site) -> None:
