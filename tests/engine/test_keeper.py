@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -72,3 +73,19 @@ def test_one_that_renewed_a_lease_is(
     assert claimed is not None
     with keeper.holding(claimed):
         until(lambda: contact.said > 0)
+
+
+def test_a_lease_is_renewed_three_times_in_its_length(engine: Engine) -> None:
+    """So long it takes at most until a running step hears of a cancellation."""
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        return len(pauses) > 2
+
+    threads: list[Callable[[], None]] = []
+    keeper = Keeper(engine.store, 15.0, spawn=threads.append)
+    keeper._ensure_thread()
+    keeper._stop = SimpleNamespace(wait=wait)  # type: ignore[assignment]
+    threads[0]()
+    assert pauses == [5.0] * 3
