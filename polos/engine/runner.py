@@ -241,31 +241,41 @@ class Runner:
         return Hop(outcome, claimed.execution)
 
     def _report(self, execution: Execution, outcome: Outcome) -> None:
+        level, trace = logging.INFO, ""
         match outcome:
             case Completed():
                 text = "completed"
             case Failed(failure):
+                # As Celery does it for a task: nobody else may hear of it.
+                level, trace = logging.ERROR, _trace(failure)
                 text = f"failed: {failure.error_type}: {failure.reason}"
             case Cancelled():
                 text = "cancelled"
             case TriedAgain(failure, reason=reason):
+                level, trace = logging.WARNING, _trace(failure)
                 text = f"{reason}: {_first_line(failure.reason)}"
             case Parked(reason=reason):
                 text = reason
             case _:
                 assert_never(outcome)
-        log.info(
-            "execution=%s workflow=%s attempt=%d %s",
+        log.log(
+            level,
+            "execution=%s workflow=%s attempt=%d %s%s",
             execution.id,
             execution.workflow_id,
             execution.claims,
             text,
+            trace,
             extra={
                 "execution_id": execution.id,
                 "workflow_id": execution.workflow_id,
                 "attempt": execution.claims,
             },
         )
+
+
+def _trace(failure: Failure) -> str:
+    return f"\n{failure.traceback.rstrip()}" if failure.traceback else ""
 
 
 def _first_line(text: str) -> str:
