@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from polos.cli.doctor.facts import WorkerAnswer
@@ -56,14 +57,37 @@ def _of_silent(workers: Sequence[SeenWorker]) -> Iterator[Finding]:
 
 def _of_unserved(seen: Overview, alive: Sequence[WorkerReport]) -> Iterator[Finding]:
     served = {workflow for worker in alive for workflow in worker.workflows}
+    due: Counter[str] = Counter()
     for work in seen.due:
-        if work.workflow_id not in served:
+        # Of each queue by itself.
+        due[work.workflow_id] += work.number
+    for workflow, number in due.items():
+        if workflow not in served:
             yield error(
                 "workflows",
-                f"{counted(work.number, 'execution')} of {work.workflow_id!r} due, and no living "
+                f"{counted(number, 'execution')} of {workflow!r} due, and no living "
                 "worker has its code",
                 "start a worker that imports it (autodiscover_tasks, imports, POLOS_WORKFLOWS)",
             )
+
+
+def unclaimed(workflow: str, queue: str, alive: Sequence[WorkerReport]) -> str:
+    """Why nobody takes what is due, and what to do; empty where a worker should.
+
+    Args:
+        workflow: its id.
+        queue: where its message goes; empty where that isn't known.
+        alive: the living workers.
+    """
+    if not alive:
+        return "no worker is alive: start one"
+    if not any(workflow in worker.workflows for worker in alive):
+        return f"no living worker has the workflow {workflow!r}: start one that imports it"
+    if queue and _unconsumed(workflow, queue, alive):
+        return (
+            f"no worker that has its code consumes the queue {queue!r}: start one with -Q {queue}"
+        )
+    return ""
 
 
 def of_queues(
@@ -85,7 +109,7 @@ def of_queues(
             wanted[work.workflow_id, queue] = work.number
     for (workflow, queue), number in sorted(wanted.items()):
         if _unconsumed(workflow, queue, alive):
-            due = f", and {number} are due" if number else ""
+            due = f"; due are {number:,}" if number else ""
             kind = error if number else warning
             yield kind(
                 "queues",

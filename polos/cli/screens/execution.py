@@ -65,6 +65,8 @@ def _head(execution: dict[str, Any], now: datetime, glyphs: Glyphs) -> Iterator[
         yield Text(glyphs.dot.join(labels), style="dim")
     if "payload" in execution:
         yield Text(f"payload {short(execution['payload'])}", style="dim")
+    if execution.get("unclaimed"):
+        yield Text(one_line(execution["unclaimed"]), style="yellow")
 
 
 def _said(execution: dict[str, Any], now: datetime) -> Iterator[str]:
@@ -151,6 +153,9 @@ def _end(execution: dict[str, Any]) -> Iterator[Text]:
         yield Text(f"{kind}: ", style="bold red").append(
             inert(str(execution["error"])), style="not bold default"
         )
+        if execution.get("traceback"):
+            yield Text("")
+            yield Text(inert(execution["traceback"]).rstrip(), style="dim")
     elif execution["status"] == "completed":
         yield Text("")
         yield Text("result ", style="dim").append(short(execution.get("result"), 2000))
