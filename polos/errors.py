@@ -27,6 +27,7 @@ The tree, all of it below ``PolosError``::
     └── StoreError
         ├── StoreUnavailable
         │   └── ServerUnavailable                 the Polos server can't be reached
+        ├── StoreDenied                       its user may not do that
         ├── SchemaError
         └── LeaseLost
 """
@@ -396,6 +397,27 @@ class ServerUnavailable(StoreUnavailable):
         return (
             f"the Polos server {self.url} can't be reached: {self.reason}. Check api_url (or "
             "POLOS_API_URL) and that the server runs: 'polos server start'"
+        )
+
+
+class StoreDenied(StoreError):
+    """The database's user may not do what was asked of it.
+
+    Args:
+        url: the database's URL, without the password.
+        reason: what the database said.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url = url
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"the database {self.url} does not let its user do that: {self.reason}. Grant SELECT, "
+            "INSERT, UPDATE and DELETE on the tables polos_*; 'polos migrate' needs a user that "
+            "may make tables, too"
         )
 
 

@@ -81,6 +81,20 @@ def of_schema(found: str | None, needed: str) -> Finding:
     return ok("schema", f"schema {found}{newer}")
 
 
+def of_rights(refusals: Sequence[str] | None) -> Finding | None:
+    """Whether the user of the database may do what Polos does."""
+    if refusals is None:
+        return None
+    if not refusals:
+        return ok("rights", "the database's user may read and write the tables")
+    more = f" and {len(refusals) - 1} more like it" if len(refusals) > 1 else ""
+    return error(
+        "rights",
+        f"the database's user may not do what workers do: {refusals[0]}{more}",
+        "grant it SELECT, INSERT, UPDATE and DELETE on the tables polos_*",
+    )
+
+
 def of_clock(facts: ClockFacts) -> Finding:
     """Whether this host and the database agree about the time."""
     off = abs(facts.ahead)
