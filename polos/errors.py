@@ -434,8 +434,8 @@ class SchemaError(StoreError):
         has = f"schema {self.found}" if self.found else "no schema of Polos"
         return (
             f"the database {self.url} has {has}, this code needs {self.needed}: run "
-            "'polos migrate' (in a Django project with polos.contrib.django, 'manage.py migrate'), "
-            "or set POLOS_AUTO_MIGRATE=1"
+            "'polos -A proj migrate' ('polos migrate' without a Celery app of yours; in a Django "
+            "project with polos.contrib.django 'manage.py migrate'), or set POLOS_AUTO_MIGRATE=1"
         )
 
 

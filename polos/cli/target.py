@@ -84,11 +84,6 @@ def target_of(context: click.Context, *, code: bool = False) -> Target:
     return Target(PolosClient(settings=bound.settings, bound=bound), chosen=True)
 
 
-def settings_of(context: click.Context) -> Settings:
-    """The settings of the target, without anything opened."""
-    return target_of(context).settings
-
-
 def _of_environment(code: bool) -> Target:
     if code:
         # The app that 'celery -A polos.celery_app' means, with the code that POLOS_WORKFLOWS names.
