@@ -53,6 +53,20 @@ class WorkflowOptions:
         hooks_of("on_end", self.on_end)
         _check_schema(self.state_schema)
 
+    @property
+    def without_effect(self) -> list[str]:
+        """The names of those that were given and that this release does nothing with."""
+        given = (
+            ("trigger_on_event", self.trigger_on_event is not None),
+            ("batch_size", self.batch_size != 1),
+            ("batch_timeout_seconds", self.batch_timeout_seconds is not None),
+            ("schedule", bool(self.schedule)),
+            ("on_start", bool(self.on_start)),
+            ("on_end", bool(self.on_end)),
+            ("state_schema", self.state_schema is not None),
+        )
+        return [name for name, is_given in given if is_given]
+
     def _check_schedule(self) -> None:
         if not self.schedule:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar, overload
 
@@ -132,10 +133,12 @@ def workflow(  # noqa: PLR0913
         id: letters, digits, ``_``, ``-`` and ``.``, at most 200; by default the function's name.
         description: for people; by default the first line of the docstring.
         queue: the Celery queue; by default what Celery's routing says.
-        trigger_on_event: the topic whose events start it.
+        trigger_on_event: the topic whose events start it. This one and those up to
+            ``state_schema`` are checked and kept, but have no effect yet; a warning says so.
         batch_size: how many events start one execution.
         batch_timeout_seconds: how long to wait for a full batch, in seconds; None: no limit.
-        schedule: a cron expression, or a dict with it and a time zone.
+        schedule: a cron expression, or a dict with it and a time zone. Celery's ``beat_schedule``
+            starts workflows by the clock.
         on_start: a function, or several, to call before it.
         on_end: a function, or several, to call after it.
         state_schema: the Pydantic model of its state.
@@ -176,6 +179,12 @@ def _declared(
 ) -> Workflow[Any, Any]:
     made: Workflow[Any, Any] = Workflow(func, options, local)
     registry.add(made)
+    if unused := options.without_effect:
+        warnings.warn(
+            f"workflow {made.id!r}: this release does nothing with {', '.join(unused)}. Celery's "
+            "beat_schedule starts workflows by the clock",
+            stacklevel=3,
+        )
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, Optional, TypedDict, Union
 
@@ -281,6 +282,15 @@ def test_a_lambda_needs_an_id() -> None:
 def test_options_that_can_not_work(options: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         workflow(**options)
+
+
+def test_what_has_no_effect_yet_is_said_where_it_is_written() -> None:
+    with pytest.warns(UserWarning, match="'nightly': .* nothing with schedule, on_end") as said:
+        workflow(id="nightly", schedule="0 3 * * *", on_end=print)(body)
+    assert said[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        workflow(id="by-day", schedule=None, on_start=[], retries=2)(body)
 
 
 def test_no_schedule_goes_with_a_queue() -> None:
