@@ -180,11 +180,9 @@ def _declared(
     made: Workflow[Any, Any] = Workflow(func, options, local)
     registry.add(made)
     if unused := options.without_effect:
-        warnings.warn(
-            f"workflow {made.id!r}: this release does nothing with {', '.join(unused)}. Celery's "
-            "beat_schedule starts workflows by the clock",
-            stacklevel=3,
-        )
+        instead = "; use Celery's beat_schedule" if options.schedule else ""
+        text = f"this release does nothing with {', '.join(unused)}{instead}"
+        warnings.warn(f"workflow {made.id!r}: {text}", stacklevel=3)
     return made
 
 
