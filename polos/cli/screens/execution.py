@@ -153,9 +153,11 @@ def _end(execution: dict[str, Any]) -> Iterator[Text]:
         yield Text(f"{kind}: ", style="bold red").append(
             inert(str(execution["error"])), style="not bold default"
         )
-        if execution.get("traceback"):
-            yield Text("")
-            yield Text(inert(execution["traceback"]).rstrip(), style="dim")
+        # What it ends with has just been said.
+        said = f"{execution.get('error_type')}: {execution['error']}"
+        frames = (execution.get("traceback") or "").rstrip().removesuffix(said).rstrip()
+        if frames:
+            yield Text(inert(frames), style="dim")
     elif execution["status"] == "completed":
         yield Text("")
         yield Text("result ", style="dim").append(short(execution.get("result"), 2000))
