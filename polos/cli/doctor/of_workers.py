@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from polos.cli.doctor.facts import WorkerAnswer
 from polos.cli.doctor.finding import Finding, error, ok, warning
 from polos.model.facts import SILENT, Overview, SeenWorker
+from polos.model.unclaimed import unconsumed
 from polos.model.words import counted
 from polos.model.workers import WorkerReport
 
@@ -71,25 +72,6 @@ def _of_unserved(seen: Overview, alive: Sequence[WorkerReport]) -> Iterator[Find
             )
 
 
-def unclaimed(workflow: str, queue: str, alive: Sequence[WorkerReport]) -> str:
-    """Why nobody takes what is due, and what to do; empty where a worker should.
-
-    Args:
-        workflow: its id.
-        queue: where its message goes; empty where that isn't known.
-        alive: the living workers.
-    """
-    if not alive:
-        return "no worker is alive: start one"
-    if not any(workflow in worker.workflows for worker in alive):
-        return f"no living worker has the workflow {workflow!r}: start one that imports it"
-    if queue and _unconsumed(workflow, queue, alive):
-        return (
-            f"no worker that has its code consumes the queue {queue!r}: start one with -Q {queue}"
-        )
-    return ""
-
-
 def of_queues(
     routes: Mapping[str, str], seen: Overview, alive: Sequence[WorkerReport]
 ) -> Iterator[Finding]:
@@ -108,7 +90,8 @@ def of_queues(
         if queue:
             wanted[work.workflow_id, queue] = work.number
     for (workflow, queue), number in sorted(wanted.items()):
-        if _unconsumed(workflow, queue, alive):
+        # No worker at all is said elsewhere.
+        if unconsumed(workflow, queue, alive):
             due = f"; due are {number:,}" if number else ""
             kind = error if number else warning
             yield kind(
@@ -117,12 +100,6 @@ def of_queues(
                 f"its code consumes{due}",
                 f"start a worker with -Q {queue}, or change task_routes",
             )
-
-
-def _unconsumed(workflow: str, queue: str, alive: Sequence[WorkerReport]) -> bool:
-    able = [worker for worker in alive if workflow in worker.workflows]
-    # No worker at all is said elsewhere.
-    return bool(able) and all(worker.queues and queue not in worker.queues for worker in able)
 
 
 def of_answers(

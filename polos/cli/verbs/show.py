@@ -11,7 +11,7 @@ import click
 from polos import codec
 from polos.cli import completions, output
 from polos.cli.doctor.asking import routes_of
-from polos.cli.doctor.of_workers import living, unclaimed
+from polos.cli.doctor.of_workers import living
 from polos.cli.options import json_option
 from polos.cli.screens import execution as screen
 from polos.cli.screens.glyphs import glyphs_of
@@ -20,6 +20,7 @@ from polos.definition.masking import masked
 from polos.errors import CodecError, ExecutionNotFound
 from polos.model.records import Execution, as_datetime
 from polos.model.states import Status
+from polos.model.unclaimed import unclaimed
 from polos.store.overview import seen_workers
 from polos.worker.client import PolosClient
 

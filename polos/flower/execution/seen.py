@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +13,10 @@ from polos.model.inert import one_line
 from polos.model.records import as_datetime
 from polos.model.states import ENDED, Status
 from polos.model.steps import Asked, Family, Head, StepPage
+from polos.model.unclaimed import unclaimed
 from polos.model.words import at, lasting
 from polos.server.served import Served
+from polos.store.overview import seen_workers
 from polos.store.sql_store import SqlStore
 
 # So many bytes of values are on the page itself, the fewer the more rows it has; what is left comes
@@ -43,6 +44,7 @@ class Seen:
     chart: Chart | None = None
     family: Family | None = None
     step: Step | None = None
+    unclaimed: str = ""
 
     @property
     def has_ended(self) -> bool:
@@ -52,7 +54,10 @@ class Seen:
     @property
     def reason(self) -> str:
         """Why it stands as it does, where that can be said in a sentence."""
-        return "" if self.page is None else _reason(self.head, self.page, self.steps)
+        if self.page is None:
+            return ""
+        said = _reason(self.head, self.page)
+        return f"{said.removesuffix('.')}; {self.unclaimed}." if self.unclaimed else said
 
     @property
     def is_to_end(self) -> str:
@@ -97,7 +102,9 @@ def seen(served: Served, store: SqlStore, execution_id: str, look: Look) -> Seen
         if look.part in {"", "head"}:
             found = _with_values(served, found)
         if look.part != "family":
-            found = _with_steps(served, store, found)
+            found = replace(
+                _with_steps(served, store, found), unclaimed=_unclaimed(store, found.head)
+            )
         if look.part in {"", "family"}:
             found = replace(found, family=store.family(head, look.children))
         return found
@@ -123,6 +130,18 @@ def _with_steps(served: Served, store: SqlStore, found: Seen) -> Seen:
     if found.look.part in {"", "timeline"}:
         chart = chart_of(found.head, page, steps, found.look.by_order)
     return replace(found, page=page, steps=steps, chart=chart)
+
+
+def _unclaimed(store: SqlStore, head: Head) -> str:
+    """Why no worker takes it, where it could run."""
+    execution = head.execution
+    waits = execution.status is Status.WAITING and execution.wake_at is None
+    early = execution.wake_at is not None and execution.wake_at > head.now
+    if execution.status not in {Status.QUEUED, Status.WAITING} or waits or early:
+        return ""
+    workers = seen_workers(store.database, store.project_id)
+    alive = [seen.report for seen in workers if seen.is_alive]
+    return one_line(unclaimed(execution.workflow_id, execution.queue or "", alive))
 
 
 def _page(store: SqlStore, head: Head, asked: Asked) -> StepPage:
@@ -153,7 +172,7 @@ def _weight(step: Step) -> int:
     return _OUTER + sum(round(1.3 * len(text)) + _FRAME for text in texts if text)
 
 
-def _reason(head: Head, page: StepPage, steps: Sequence[Step]) -> str:
+def _reason(head: Head, page: StepPage) -> str:
     execution = head.execution
     match execution.status.value:
         case "queued":

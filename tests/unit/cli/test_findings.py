@@ -23,6 +23,7 @@ from polos.model.facts import (
 )
 from polos.model.records import Micros
 from polos.model.settings import Settings
+from polos.model.unclaimed import unclaimed
 from polos.model.workers import WorkerReport
 
 REDIS = BrokerFacts("redis://host", "redis", visibility=3600.0)
@@ -334,6 +335,6 @@ def test_what_is_due_in_several_queues_is_one_finding() -> None:
 def test_why_nobody_takes_what_is_due(
     workflow: str, queue: str, alive: list[WorkerReport], said: str
 ) -> None:
-    text = of_workers.unclaimed(workflow, queue, alive)
+    text = unclaimed(workflow, queue, alive)
     assert said in text
     assert bool(text) is bool(said)
