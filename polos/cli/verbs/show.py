@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import Any
 
 import click
@@ -11,17 +10,14 @@ import click
 from polos import codec
 from polos.cli import completions, output
 from polos.cli.doctor.asking import routes_of
-from polos.cli.doctor.of_workers import living
 from polos.cli.options import json_option
 from polos.cli.screens import execution as screen
 from polos.cli.screens.glyphs import glyphs_of
 from polos.cli.target import Target, target_of
+from polos.client.unserved import unserved
 from polos.definition.masking import masked
 from polos.errors import CodecError, ExecutionNotFound
-from polos.model.records import Execution, as_datetime
-from polos.model.states import Status
-from polos.model.unclaimed import unclaimed
-from polos.store.overview import seen_workers
+from polos.model.records import Execution, Micros, as_datetime
 from polos.worker.client import PolosClient
 
 _DEPTH = 8
@@ -42,7 +38,7 @@ def show(context: click.Context, execution_id: str, no_children: bool) -> None:
     """
     target = target_of(context)
     found = asyncio.run(_read(target.client, execution_id, not no_children))
-    row, now = target.client.get(execution_id), as_datetime(target.store.now())
+    row, now = target.client.get(execution_id), target.store.now()
     found["payload"] = _payload(row.payload)
     found["traceback"] = _traceback(target, row)
     found["unclaimed"] = _unclaimed(target, row, now)
@@ -50,7 +46,7 @@ def show(context: click.Context, execution_id: str, no_children: bool) -> None:
     output.show(
         context,
         found,
-        lambda console: screen.drawn(found, now, console.width, glyphs_of(console)),
+        lambda console: screen.drawn(found, as_datetime(now), console.width, glyphs_of(console)),
     )
 
 
@@ -63,17 +59,10 @@ def _traceback(target: Target, row: Execution) -> str | None:
     return next((it.traceback for it in failures if it and it.traceback), None)
 
 
-def _unclaimed(target: Target, row: Execution, now: datetime) -> str | None:
-    due = row.wake_at is None or as_datetime(row.wake_at) <= now
-    if not due or row.status not in {Status.QUEUED, Status.WAITING}:
-        return None
-    if row.status is Status.WAITING and row.wake_at is None:
-        return None
+def _unclaimed(target: Target, row: Execution, now: Micros) -> str | None:
     # Without an app nobody knows how it routes.
     routes = routes_of(target.app, [row.workflow_id]) if target.chosen else {}
-    workers = seen_workers(target.store.database, target.settings.project_id)
-    queue = row.queue or routes.get(row.workflow_id, "")
-    return unclaimed(row.workflow_id, queue, living(workers)) or None
+    return unserved(target.store, row, now, routes.get(row.workflow_id, "")) or None
 
 
 def _payload(data: bytes) -> Any:

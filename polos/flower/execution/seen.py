@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from polos.client.unserved import unserved
 from polos.flower.execution.chart import Chart, chart_of
 from polos.flower.execution.looks import Look
 from polos.flower.execution.steps import Step, step_of
@@ -13,10 +14,8 @@ from polos.model.inert import one_line
 from polos.model.records import as_datetime
 from polos.model.states import ENDED, Status
 from polos.model.steps import Asked, Family, Head, StepPage
-from polos.model.unclaimed import unclaimed
 from polos.model.words import at, lasting
 from polos.server.served import Served
-from polos.store.overview import seen_workers
 from polos.store.sql_store import SqlStore
 
 # So many bytes of values are on the page itself, the fewer the more rows it has; what is left comes
@@ -102,9 +101,8 @@ def seen(served: Served, store: SqlStore, execution_id: str, look: Look) -> Seen
         if look.part in {"", "head"}:
             found = _with_values(served, found)
         if look.part != "family":
-            found = replace(
-                _with_steps(served, store, found), unclaimed=_unclaimed(store, found.head)
-            )
+            why = one_line(unserved(store, head.execution, head.now))
+            found = replace(_with_steps(served, store, found), unclaimed=why)
         if look.part in {"", "family"}:
             found = replace(found, family=store.family(head, look.children))
         return found
@@ -130,18 +128,6 @@ def _with_steps(served: Served, store: SqlStore, found: Seen) -> Seen:
     if found.look.part in {"", "timeline"}:
         chart = chart_of(found.head, page, steps, found.look.by_order)
     return replace(found, page=page, steps=steps, chart=chart)
-
-
-def _unclaimed(store: SqlStore, head: Head) -> str:
-    """Why no worker takes it, where it could run."""
-    execution = head.execution
-    waits = execution.status is Status.WAITING and execution.wake_at is None
-    early = execution.wake_at is not None and execution.wake_at > head.now
-    if execution.status not in {Status.QUEUED, Status.WAITING} or waits or early:
-        return ""
-    workers = seen_workers(store.database, store.project_id)
-    alive = [seen.report for seen in workers if seen.is_alive]
-    return one_line(unclaimed(execution.workflow_id, execution.queue or "", alive))
 
 
 def _page(store: SqlStore, head: Head, asked: Asked) -> StepPage:
