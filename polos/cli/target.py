@@ -77,7 +77,12 @@ def target_of(context: click.Context, *, code: bool = False) -> Target:
         return _of_environment(code)
     # Some bind Polos in a module that only a worker imports.
     if code or bound_of(app) is None:
-        app.loader.import_default_modules()
+        try:
+            app.loader.import_default_modules()
+        except Exception as error:  # of the user's modules; any error is possible
+            raise _broken(
+                f"what the Celery app {app.main or 'default'!r} imports", error
+            ) from error
     bound = bound_of(app)
     if not isinstance(bound, Bound):
         raise Stopped(_UNBOUND.format(name=app.main or "default"), Code.USAGE)
@@ -101,7 +106,7 @@ def _found(name: str | None) -> Celery | None:
         return found
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name.partition(".")[0]):
-            raise _broken(name) from error
+            raise _broken(f"-A {name}", error) from error
         raise Stopped(
             f"{name!r}, which -A names, can't be found from here; start in the folder that holds "
             "the module, or set PYTHONPATH, and check the name behind the colon, if there is one",
@@ -110,8 +115,13 @@ def _found(name: str | None) -> Celery | None:
     except AttributeError as error:
         raise Stopped(f"-A {name}: no Celery app is there ({error})", Code.USAGE) from error
     except Exception as error:  # of the user's module; any error is possible
-        raise _broken(name) from error
+        raise _broken(f"-A {name}", error) from error
 
 
-def _broken(name: str) -> Stopped:
-    return Stopped(f"-A {name} can't be imported:\n{traceback.format_exc()}", Code.USAGE)
+def _broken(what: str, error: Exception) -> Stopped:
+    said = f"{what} can't be imported: {type(error).__name__}: {error}"
+    # A SyntaxError names its place by itself.
+    if not isinstance(error, SyntaxError):
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        said += f" ({place.filename}, line {place.lineno})"
+    return Stopped(said, Code.USAGE)
