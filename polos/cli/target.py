@@ -15,6 +15,7 @@ from polos.binding.bound import Bound
 from polos.binding.of_app import bound_of
 from polos.cli.choice import choice_of
 from polos.cli.exits import Code, Stopped
+from polos.errors import PolosError
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
 from polos.worker.client import PolosClient
@@ -80,9 +81,8 @@ def target_of(context: click.Context, *, code: bool = False) -> Target:
         try:
             app.loader.import_default_modules()
         except Exception as error:  # of the user's modules; any error is possible
-            raise _broken(
-                f"what the Celery app {app.main or 'default'!r} imports", error
-            ) from error
+            name = app.main or "default"
+            raise _broken(f"what the Celery app {name!r} imports", error) from error
     bound = bound_of(app)
     if not isinstance(bound, Bound):
         raise Stopped(_UNBOUND.format(name=app.main or "default"), Code.USAGE)
@@ -92,7 +92,12 @@ def target_of(context: click.Context, *, code: bool = False) -> Target:
 def _of_environment(code: bool) -> Target:
     if code:
         # The app that 'celery -A polos.celery_app' means, with the code that POLOS_WORKFLOWS names.
-        root: Any = importlib.import_module("polos.celery_app")
+        try:
+            root: Any = importlib.import_module("polos.celery_app")
+        except PolosError:
+            raise
+        except Exception as error:  # of the user's modules; any error is possible
+            raise _broken("what POLOS_WORKFLOWS names", error) from error
         return Target(PolosClient(settings=root.settings, bound=root.polos), chosen=False)
     # Commands need the store itself, also where programs go by way of a server.
     return Target(PolosClient(api_url=""), chosen=False)

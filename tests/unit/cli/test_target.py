@@ -75,6 +75,19 @@ def test_an_app_whose_workflows_fail(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
 
 
+def test_code_of_the_environment_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flawed.py").write_text("import polos\nimport no_such_module_either\n")
+    monkeypatch.setenv("POLOS_HOME", str(tmp_path))
+    monkeypatch.setenv("POLOS_WORKFLOWS", str(tmp_path / "flawed.py"))
+    monkeypatch.delitem(sys.modules, "polos.celery_app", raising=False)
+    assert refused("start", "x") == (
+        "polos: what POLOS_WORKFLOWS names can't be imported: ModuleNotFoundError: No module named "
+        f"'no_such_module_either' ({tmp_path}/flawed.py, line 2)\n"
+    )
+
+
 def test_an_app_without_polos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bare_proj.py").write_text(
         "from celery import Celery\napp = Celery('bare', set_as_current=False)"
