@@ -65,8 +65,17 @@ def _head(execution: dict[str, Any], now: datetime, glyphs: Glyphs) -> Iterator[
         yield Text(glyphs.dot.join(labels), style="dim")
     if "payload" in execution:
         yield Text(f"payload {short(execution['payload'])}", style="dim")
+    if execution["status"] == "running":
+        yield from _at_work(execution)
     if execution.get("unclaimed"):
         yield Text(one_line(execution["unclaimed"]), style="yellow")
+
+
+def _at_work(execution: dict[str, Any]) -> Iterator[Text]:
+    steps = ", ".join(map(one_line, execution.get("executing") or ()))
+    worker = f" on {one_line(execution['worker'])}" if execution.get("worker") else ""
+    if steps or worker:
+        yield Text(f"at work{worker}{f' in {steps}' if steps else ''}", style="dim")
 
 
 def _said(execution: dict[str, Any], now: datetime) -> Iterator[str]:

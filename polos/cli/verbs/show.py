@@ -33,8 +33,8 @@ def show(context: click.Context, execution_id: str, no_children: bool) -> None:
     """One execution: its steps, times, attempts, errors and children.
 
     The bars are to scale: the line above them says what their whole width is. A solid one is work,
-    a thin one a wait that holds no worker, a dotted one the time before a worker took it. What
-    runs at this moment is not shown: a step is recorded when it has ended.
+    a thin one a wait that holds no worker, a dotted one the time before a worker took it. A step
+    has its line when it has ended; what has run for some seconds is said above them.
     """
     target = target_of(context)
     found = asyncio.run(_read(target.client, execution_id, not no_children))

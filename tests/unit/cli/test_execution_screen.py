@@ -116,3 +116,10 @@ def test_why_nobody_takes_it_and_where_it_failed() -> None:
     assert show({**failed, "traceback": trace}).endswith(
         'KeyError: 1\nTraceback (most recent call last):\n  File "shop.py", line 7, in look'
     )
+
+
+def test_what_is_at_work_now_and_where() -> None:
+    running = {**ORDER, "status": "running", "worker": "one@host", "executing": ["pick", "label"]}
+    assert show(running).splitlines()[4] == "at work on one@host in pick, label"
+    assert "at work" not in show({**running, "status": "waiting"})
+    assert "at work" not in show({**running, "worker": None, "executing": []})
