@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from traceback import walk_tb
 from typing import Any
 
 from celery import Celery
@@ -18,6 +19,8 @@ from polos.errors import ConfigurationError
 from polos.model.ports import TaskSending
 
 log = logging.getLogger("polos.step")
+
+_CLIENTS = {"kombu", "amqp", "redis"}
 
 
 class CeleryTaskSender:
@@ -47,7 +50,9 @@ class CeleryTaskSender:
         self._check_backend(signature)
         try:
             in_greenlet(lambda: _publish(signature, sending.task_id))
-        except (OperationalError, OSError) as error:
+        except Exception as error:
+            if not _is_lost_connection(error):
+                raise
             log.warning(
                 "execution=%s step=%s: the broker did not take the task (%s); it is sent later",
                 sending.execution_id,
@@ -87,6 +92,16 @@ class CeleryTaskSender:
                 "Celery needs a result backend for a chord, or a group with a task behind it: set "
                 "result_backend, or make the group a step of its own and its body the next one"
             ) from error
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    """Whether it tells of a broker that is away, and not of the task."""
+    if isinstance(error, AttributeError):
+        # A client that goes on with what was closed under it finds None there. A task or a signal
+        # of the user's may raise this as well, in frames of its own.
+        *_, (frame, _) = walk_tb(error.__traceback__)
+        return str(frame.f_globals.get("__name__")).partition(".")[0] in _CLIENTS
+    return isinstance(error, OperationalError | OSError)
 
 
 def _publish(signature: Any, task_id: str) -> None:
