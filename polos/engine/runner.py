@@ -22,7 +22,7 @@ from polos.engine.keeper import Keeper, Lease
 from polos.engine.signals import AttemptAborted, WorkerStopping
 from polos.engine.suspicion import Suspicion
 from polos.engine.tasks import NoTasks
-from polos.errors import CodecError, LeaseLost, StoreError
+from polos.errors import CodecError, LeaseLost, PolosError, StoreError
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked, TriedAgain
 from polos.model.ports import Dispatcher, TaskSender
 from polos.model.records import Claimed, Execution, Failure, Hint, Micros
@@ -31,6 +31,8 @@ from polos.model.workers import Owner
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.execution")
+
+_OF_POLOS = f"{PolosError.__module__}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,10 @@ class Runner:
 
 
 def _trace(failure: Failure) -> str:
-    return f"\n{failure.traceback.rstrip()}" if failure.traceback else ""
+    """Where the workflow's own code raised; of a step that was said, and Polos says what to do."""
+    if failure.step_key or failure.error_type.startswith(_OF_POLOS) or not failure.traceback:
+        return ""
+    return f"\n{failure.traceback.rstrip()}"
 
 
 def _first_line(text: str) -> str:

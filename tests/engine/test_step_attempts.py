@@ -92,8 +92,31 @@ def test_the_log_says_what_failed_and_where(
     assert ["in look" in it.getMessage() for it in steps] == [True, False, True]
     assert whole.levelname == "ERROR"
     assert whole.getMessage().startswith(f"execution={id_} workflow=looks attempt=1 failed: KeyE")
-    assert "in looks" in whole.getMessage()
-    assert "polos/engine" not in whole.getMessage()
+    assert "Traceback" not in whole.getMessage()
+
+
+def test_the_log_says_where_the_workflows_own_code_failed(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    @workflow(id="trips")
+    async def trips(ctx: WorkflowContext) -> None:
+        await ctx.step.run("once", int)
+        raise KeyError("cents")
+
+    @workflow(id="repeats")
+    async def repeats(ctx: WorkflowContext) -> None:
+        await ctx.step.run("once", int)
+        await ctx.step.run("once", int)
+
+    for broken in (trips, repeats):
+        assert engine.finish(engine.start(broken)).status is Status.FAILED
+    own, polos = (it.getMessage() for it in caplog.records if it.levelname == "ERROR")
+    assert own.endswith("KeyError: 'cents'")
+    assert "in trips" in own
+    assert "polos/engine" not in own
+    # That says what to do, and needs no more lines.
+    assert "step key 'once' is used twice" in polos
+    assert "Traceback" not in polos
 
 
 def test_the_log_says_of_a_value_that_cannot_be_kept(
