@@ -42,6 +42,7 @@ def _shown(stack: Stack, api_url: str | None) -> None:
         assert said.endswith("all shown\n")
         assert worker.text().count("my_function is called") == 3
         assert worker.stop(15) == 0
+        assert "the worker ends, as soon as what it runs has finished" in worker.text()
 
 
 def test_worker_and_main(stack: Stack) -> None:

@@ -132,6 +132,7 @@ def test_what_fails_is_retried_and_forked(run: Commands, stack: Stack) -> None:
     assert failed.err.startswith("polos: step 'pay' failed after 2 attempts: ValueError: no such")
     shown = run("show", id_).out
     assert "attempt 2: ValueError: no such card: \\x1b[31m4242" in shown
+    assert "in is_paid" in shown
     assert "\x1b" not in shown + failed.err + run("logs", "-f", id_, code=1).out
     (stack.folder / "paid").touch()
     assert run("retry", id_).out.strip() == id_
@@ -142,6 +143,15 @@ def test_what_fails_is_retried_and_forked(run: Commands, stack: Stack) -> None:
     assert forked != id_
     done = run("result", forked, "--timeout", "60", "--json").data
     assert (done["status"], done["result"]) == ("completed", "paid")
+
+
+@only("servers")
+def test_what_nobody_takes_says_why(run: Commands) -> None:
+    id_ = run("start", "cmd-patient", "--queue", "nowhere").out.strip()
+    assert "consumes the queue 'nowhere': start one with -Q nowhere" in run("show", id_).out
+    assert run("show", id_, "--json").data["unclaimed"].startswith("no worker that has its code")
+    run("cancel", id_)
+    assert run("show", id_, "--json").data["unclaimed"] is None
 
 
 @only("embedded")
