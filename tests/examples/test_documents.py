@@ -34,7 +34,7 @@ def test_the_first_workflow_of_the_readme_runs(
     consoles = blocks(ROOT / "README.md", "console")
     [promised] = [text for text in consoles if text.startswith("$ python first.py")]
     first = program(sys.executable, "first.py", cwd=tmp_path, env={"HOME": str(tmp_path)})
-    assert first.wait(60) == 0, first.tail()
+    assert first.wait(120) == 0, first.tail()
     assert first.text() == promised.partition("\n")[2]
 
 
@@ -56,7 +56,7 @@ def test_the_page_of_states_is_made_from_the_table(
     program: Callable[..., Program],
 ) -> None:
     made = program(sys.executable, ROOT / "docs" / "make_states.py")
-    assert made.wait(30) == 0, made.tail()
+    assert made.wait(120) == 0, made.tail()
     assert made.text() == (ROOT / "docs" / "states.md").read_text(), (
         "run: python docs/make_states.py > docs/states.md"
     )
