@@ -27,6 +27,7 @@ The tree, all of it below ``PolosError``::
     └── StoreError
         ├── StoreUnavailable
         │   └── ServerUnavailable                 the Polos server can't be reached
+        ├── StoreDenied                       its user may not do that
         ├── SchemaError
         └── LeaseLost
 """
@@ -399,6 +400,27 @@ class ServerUnavailable(StoreUnavailable):
         )
 
 
+class StoreDenied(StoreError):
+    """The database's user may not do what was asked of it.
+
+    Args:
+        url: the database's URL, without the password.
+        reason: what the database said.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url = url
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"the database {self.url} does not let its user do that: {self.reason}. Grant SELECT, "
+            "INSERT, UPDATE and DELETE on the tables polos_*; 'polos migrate' needs a user that "
+            "may make tables, too"
+        )
+
+
 class SchemaError(StoreError):
     """The database has no schema of Polos, or an older one than this code needs."""
 
@@ -412,8 +434,8 @@ class SchemaError(StoreError):
         has = f"schema {self.found}" if self.found else "no schema of Polos"
         return (
             f"the database {self.url} has {has}, this code needs {self.needed}: run "
-            "'polos migrate' (in a Django project with polos.contrib.django, 'manage.py migrate'), "
-            "or set POLOS_AUTO_MIGRATE=1"
+            "'polos -A proj migrate' ('polos migrate' without a Celery app of yours; in a Django "
+            "project with polos.contrib.django 'manage.py migrate'), or set POLOS_AUTO_MIGRATE=1"
         )
 
 

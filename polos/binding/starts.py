@@ -175,6 +175,11 @@ class Starts:
 
 
 def _payload(workflow_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    if isinstance(args, str | bytes | Mapping):
+        raise TypeError(
+            f"workflow {workflow_id!r} was given its payload itself as args; pass a tuple of it, "
+            "apply_async((payload,))"
+        )
     if len(args) > 1 or (args and kwargs):
         raise TypeError(
             f"workflow {workflow_id!r} takes one payload, as one argument or as keyword arguments"

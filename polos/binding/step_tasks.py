@@ -8,7 +8,9 @@ callbacks; so does one whose store is another, or out of reach. Then a worker wi
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -19,6 +21,7 @@ from celery.states import PROPAGATE_STATES
 
 from polos.binding.completions import Completions, Ended, failure_from
 from polos.binding.names import STEP_DONE, STEP_FAILED
+from polos.binding.task_sender import is_lost_connection
 from polos.errors import StoreError, StoreUnavailable
 from polos.model.records import Failure
 
@@ -28,6 +31,8 @@ log = logging.getLogger("polos.step")
 # grow to this many seconds.
 _MOST_HOPS = 10
 _LONGEST_PAUSE = 20
+# Between two tries to tell of an end while neither database nor broker can be reached, in seconds.
+_PAUSE = 1.0
 # What travels of an end, beside what it came to.
 _TOLD = ("execution_id", "step_key", "task_id", "attempts")
 
@@ -62,13 +67,24 @@ class StepTask(Task):
     place: Place
 
     def tell(self, ended: Ended) -> None:
-        """Record an end, or have another worker do so."""
+        """Record an end, or have another worker do so: again and again, until one of both can.
+
+        Of an error that is raised here Celery would make a failure of a task that has returned.
+
+        Raises:
+            Reject: this worker ends before that; a task that is acknowledged late runs again.
+        """
         try:
             if self.place.completions.record(ended):
                 return
         except StoreError as error:
             log.warning("%s; the end of task %s goes on as a message", error, ended.task_id)
-        self._pass_on(ended, 0)
+        try:
+            self._pass_on(ended, 0)
+        except Exception as error:
+            if not is_lost_connection(error):
+                raise
+            self._insist(ended, error)
 
     def settle(self, ended: Ended, hops: int) -> None:
         """Record an end that came as a message."""
@@ -87,12 +103,34 @@ class StepTask(Task):
             return
         self._pass_on(ended, hops + 1)
 
-    def _pass_on(self, ended: Ended, hops: int) -> None:
+    def _insist(self, ended: Ended, error: Exception) -> None:
+        told = False
+        while not told:
+            log.warning("the end of task %s can't be told (%s); again soon", ended.task_id, error)
+            if self.place.stopping():
+                raise Reject(str(error), requeue=True) from error
+            time.sleep(_PAUSE)
+            with suppress(StoreError):
+                told = self.place.completions.record(ended)
+            told = told or self._is_sent(ended)
+
+    def _is_sent(self, ended: Ended) -> bool:
+        try:
+            # Its own: one of the pool may be that which was lost.
+            with self.app.connection_for_write() as connection:
+                self._pass_on(ended, 0, connection=connection)
+        except Exception as error:
+            if not is_lost_connection(error):
+                raise
+            return False
+        return True
+
+    def _pass_on(self, ended: Ended, hops: int, **options: Any) -> None:
         outcome = ended.outcome
         failed = isinstance(outcome, Failure)
         told = {name: getattr(ended, name) for name in _TOLD} | {"hops": hops}
         told |= {"failure": asdict(outcome)} if isinstance(outcome, Failure) else {"kept": outcome}
-        options: dict[str, Any] = {"queue": self.place.steps_queue, "serializer": "json"}
+        options |= {"queue": self.place.steps_queue, "serializer": "json"}
         if hops:
             options["countdown"] = min(2**hops, _LONGEST_PAUSE)
         # Not this class's own, which would record it again.

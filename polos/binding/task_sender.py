@@ -51,7 +51,7 @@ class CeleryTaskSender:
         try:
             in_greenlet(lambda: _publish(signature, sending.task_id))
         except Exception as error:
-            if not _is_lost_connection(error):
+            if not is_lost_connection(error):
                 raise
             log.warning(
                 "execution=%s step=%s: the broker did not take the task (%s); it is sent later",
@@ -94,7 +94,7 @@ class CeleryTaskSender:
             ) from error
 
 
-def _is_lost_connection(error: Exception) -> bool:
+def is_lost_connection(error: Exception) -> bool:
     """Whether it tells of a broker that is away, and not of the task."""
     if isinstance(error, AttributeError):
         # A client that goes on with what was closed under it finds None there. A task or a signal

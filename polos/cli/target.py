@@ -15,6 +15,7 @@ from polos.binding.bound import Bound
 from polos.binding.of_app import bound_of
 from polos.cli.choice import choice_of
 from polos.cli.exits import Code, Stopped
+from polos.errors import PolosError
 from polos.model.settings import Settings
 from polos.store.sql_store import SqlStore
 from polos.worker.client import PolosClient
@@ -77,22 +78,26 @@ def target_of(context: click.Context, *, code: bool = False) -> Target:
         return _of_environment(code)
     # Some bind Polos in a module that only a worker imports.
     if code or bound_of(app) is None:
-        app.loader.import_default_modules()
+        try:
+            app.loader.import_default_modules()
+        except Exception as error:  # of the user's modules; any error is possible
+            name = app.main or "default"
+            raise _broken(f"what the Celery app {name!r} imports", error) from error
     bound = bound_of(app)
     if not isinstance(bound, Bound):
         raise Stopped(_UNBOUND.format(name=app.main or "default"), Code.USAGE)
     return Target(PolosClient(settings=bound.settings, bound=bound), chosen=True)
 
 
-def settings_of(context: click.Context) -> Settings:
-    """The settings of the target, without anything opened."""
-    return target_of(context).settings
-
-
 def _of_environment(code: bool) -> Target:
     if code:
         # The app that 'celery -A polos.celery_app' means, with the code that POLOS_WORKFLOWS names.
-        root: Any = importlib.import_module("polos.celery_app")
+        try:
+            root: Any = importlib.import_module("polos.celery_app")
+        except PolosError:
+            raise
+        except Exception as error:  # of the user's modules; any error is possible
+            raise _broken("what POLOS_WORKFLOWS names", error) from error
         return Target(PolosClient(settings=root.settings, bound=root.polos), chosen=False)
     # Commands need the store itself, also where programs go by way of a server.
     return Target(PolosClient(api_url=""), chosen=False)
@@ -106,7 +111,7 @@ def _found(name: str | None) -> Celery | None:
         return found
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name.partition(".")[0]):
-            raise _broken(name) from error
+            raise _broken(f"-A {name}", error) from error
         raise Stopped(
             f"{name!r}, which -A names, can't be found from here; start in the folder that holds "
             "the module, or set PYTHONPATH, and check the name behind the colon, if there is one",
@@ -115,8 +120,13 @@ def _found(name: str | None) -> Celery | None:
     except AttributeError as error:
         raise Stopped(f"-A {name}: no Celery app is there ({error})", Code.USAGE) from error
     except Exception as error:  # of the user's module; any error is possible
-        raise _broken(name) from error
+        raise _broken(f"-A {name}", error) from error
 
 
-def _broken(name: str) -> Stopped:
-    return Stopped(f"-A {name} can't be imported:\n{traceback.format_exc()}", Code.USAGE)
+def _broken(what: str, error: Exception) -> Stopped:
+    said = f"{what} can't be imported: {type(error).__name__}: {error}"
+    # A SyntaxError names its place by itself.
+    if not isinstance(error, SyntaxError):
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        said += f" ({place.filename}, line {place.lineno})"
+    return Stopped(said, Code.USAGE)

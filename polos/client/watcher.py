@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
 from polos.client.listener import Listener
+from polos.client.unserved import unserved
 from polos.errors import StoreUnavailable, WorkflowTimeoutError
 from polos.model.records import Execution
 from polos.store.sql_store import SqlStore
@@ -32,6 +33,8 @@ _GROWTH = 1.3
 _BATCH = 500
 # How often those are asked for that the database is to tell of.
 _TOLD = 1.0
+# After so many seconds, and again and again, it is looked whether there is a worker at all.
+_LATE = 2.0
 # A thread that nobody has needed for so many seconds ends: a server has a watcher per project.
 _IDLE = 30.0
 # Commits that tell somebody wait for one another. One query for many costs less.
@@ -55,6 +58,7 @@ class Watcher:
         self._nudge = threading.Event()
         self._thread: threading.Thread | None = None
         self._trouble = ""
+        self._late = ("", "")
         self._listener = Listener(self._store, self._told, self._ask_for_all)
 
     def expect(self, execution_id: str) -> str | None:
@@ -81,7 +85,9 @@ class Watcher:
         try:
             return future.result(timeout)
         except FutureTimeout:
-            raise WorkflowTimeoutError(execution_id, timeout or 0.0, self._trouble) from None
+            raise WorkflowTimeoutError(
+                execution_id, timeout or 0.0, self._why(execution_id)
+            ) from None
         finally:
             self._forget([execution_id], future)
 
@@ -89,7 +95,7 @@ class Watcher:
         """The same without blocking the running loop."""
         found = await self.first_ended([execution_id], timeout)
         if found is None:
-            raise WorkflowTimeoutError(execution_id, timeout or 0.0, self._trouble)
+            raise WorkflowTimeoutError(execution_id, timeout or 0.0, self._why(execution_id))
         return found
 
     async def first_ended(
@@ -155,6 +161,7 @@ class Watcher:
 
     def _run(self) -> None:
         pause, all_at = _SHORTEST, math.inf
+        late_at = time.monotonic() + _LATE
         while not self._closed:
             now = time.monotonic()
             with self._lock:
@@ -167,6 +174,9 @@ class Watcher:
             if wanted and self._look(wanted):
                 pause = _SHORTEST
                 continue
+            if now >= late_at:
+                self._remark()
+                late_at = now + _LATE
             longest = min(pause if wanted else _IDLE, all_at - now)
             if self._nudge.wait(longest):
                 self._nudge.clear()
@@ -175,6 +185,26 @@ class Watcher:
                 return
             else:
                 pause = min(pause * _GROWTH, _LONGEST)
+
+    def _why(self, execution_id: str) -> str:
+        """Why an end is late, where that is known; asks nobody."""
+        first, why = self._late
+        return self._trouble or (why if first == execution_id else "")
+
+    def _remark(self) -> None:
+        """Say why nobody takes what is waited for: else that looks like slow work."""
+        with self._lock:
+            first = next(iter(self._waiting), "")
+        try:
+            found = self._store.get(first) if first else None
+            why = unserved(self._store, found, self._store.now()) if found else ""
+        except Exception as error:
+            # It is for people only, and what can't be read is told by those who need it.
+            log.debug("nothing can be said of %s: %s", first, error)
+            return
+        if why and why != self._late[1]:
+            log.warning("execution %s waits for a worker: %s", first, why)
+        self._late = (first, why)
 
     def _retires(self) -> bool:
         """Whether nobody needs the thread; who comes next begins another one."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
+from itertools import dropwhile
+from pathlib import Path
+from types import TracebackType
 
 from polos.codec.refusal import name_of
 from polos.codec.unpacking import parse
 from polos.codec.values import MAX_VALUE_BYTES, to_bytes
-from polos.errors import CodecError, StepExecutionError
+from polos.errors import CodecError, PolosError, StepExecutionError
 from polos.model.records import Failure, Tried
 
 _TRACEBACK_CHARACTERS = 8_000
@@ -19,6 +22,7 @@ _MOST_ATTEMPTS = 20
 _SHORT_CHARACTERS = 500
 _NAMES = frozenset(field.name for field in fields(Failure))
 _TRIED = frozenset(field.name for field in fields(Tried))
+_POLOS = f"{Path(__file__).parents[1]}/"
 
 
 def encode_failure(failure: Failure) -> bytes:
@@ -82,13 +86,36 @@ def _reason(exception: BaseException) -> str:
 
 def _traceback(exception: BaseException) -> str:
     try:
-        text = "".join(traceback.format_exception(exception))
+        trace = _of_user(exception)
+        text = "".join(traceback.format_exception(type(exception), exception, trace))
     except Exception:  # as above, while the traceback shows causes and notes
         return ""
     if len(text) <= _TRACEBACK_CHARACTERS:
         return text
     # The last frames are those where it happened.
     return "…" + text[-_TRACEBACK_CHARACTERS:]
+
+
+def _of_user(exception: BaseException) -> TracebackType | None:
+    """Its traceback without the frames of Polos that led to the user's code.
+
+    Of an error that Polos raised on purpose, those behind the user's code are left out as well.
+    """
+    links = [exception.__traceback__]
+    while links[-1] is not None:
+        links.append(links[-1].tb_next)
+    frames = list(dropwhile(_is_of_polos, (link for link in links if link is not None)))
+    if isinstance(exception, PolosError):
+        frames = list(dropwhile(_is_of_polos, frames[::-1]))[::-1]
+    # Where nobody else's code had a part, it is a defect of Polos.
+    trace = None if frames else exception.__traceback__
+    for link in reversed(frames):
+        trace = TracebackType(trace, link.tb_frame, link.tb_lasti, link.tb_lineno)
+    return trace
+
+
+def _is_of_polos(link: TracebackType) -> bool:
+    return link.tb_frame.f_code.co_filename.startswith(_POLOS)
 
 
 def encode_history(tried: Sequence[Tried]) -> bytes | None:

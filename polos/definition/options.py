@@ -30,7 +30,7 @@ _TAKEN = frozenset(
     }
 )
 # Kept, and looked at by nobody so far.
-_IDLE = ("trigger_on_event", "schedule", "on_start", "on_end")
+_WITHOUT_EFFECT = ("trigger_on_event", "schedule", "on_start", "on_end")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +103,9 @@ class WorkflowOptions:
             )
 
     @property
-    def idle(self) -> tuple[str, ...]:
+    def without_effect(self) -> tuple[str, ...]:
         """The names of what was given and has no effect yet."""
-        return tuple(name for name in _IDLE if getattr(self, name))
+        return tuple(name for name in _WITHOUT_EFFECT if getattr(self, name))
 
     @property
     def celery_options(self) -> Mapping[str, Any]:

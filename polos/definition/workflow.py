@@ -138,7 +138,8 @@ def workflow(  # noqa: PLR0913
             them can be imported, but have no effect yet: a ``UserWarning`` says so.
         batch_size: how many events are to start one execution.
         batch_timeout_seconds: how long to wait for a full batch, in seconds; None: no limit.
-        schedule: a cron expression, or a dict with it and a time zone.
+        schedule: a cron expression, or a dict with it and a time zone. Celery's ``beat_schedule``
+            starts workflows by the clock.
         on_start: a function, or several, to call before it.
         on_end: a function, or several, to call after it.
         state_schema: the Pydantic model that an ``initial_state`` has to fit; ``ctx.state`` does
@@ -180,10 +181,11 @@ def _declared(
 ) -> Workflow[Any, Any]:
     made: Workflow[Any, Any] = Workflow(func, options, local)
     registry.add(made)
-    if options.idle:
+    if options.without_effect:
         warnings.warn(
-            f"workflow {made.id!r}: what is given as {', '.join(options.idle)} has no effect yet; "
-            "call what comes before or after in a step, and start it by beat or by wf.start()",
+            f"workflow {made.id!r}: what is given as {', '.join(options.without_effect)} has no "
+            "effect yet; call what comes before or after in a step, and start it by beat or by "
+            "wf.start()",
             stacklevel=3,
         )
     return made

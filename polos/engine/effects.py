@@ -244,7 +244,8 @@ class AttemptEffects:
             cause = error.cause if isinstance(error, Final) else error
             failure = failure_of(cause, key, attempt)
             again = cause is error and self._again(error, policy, attempt)
-            self._log(logging.WARNING, key, attempt, began, f"failed: {failure.reason}")
+            # Of attempts in between, as many as there may be, one line each.
+            self._log_failed(failure, began, where=attempt == 1 or not again)
             return (None, failure) if again else (this.row(failure=failure), None)
         if request.kind is Kind.TRANSACTION:
             self._log(logging.INFO, key, attempt, began, "committed")
@@ -252,7 +253,9 @@ class AttemptEffects:
         try:
             data = encode(value, self._limit)
         except CodecError as error:
-            return this.row(failure=failure_of(error, key, attempt)), None
+            failure = failure_of(error, key, attempt)
+            self._log_failed(failure, began)
+            return this.row(failure=failure), None
         self._log(logging.INFO, key, attempt, began, "done")
         return this.row(value=data), None
 
@@ -302,19 +305,27 @@ class AttemptEffects:
         returned = await self._branches.call(partial(_begun, attempt, key, function))
         return await attempt.interruptible(returned) if _may_be_awaited(returned) else returned
 
-    def _log(self, level: int, key: str, attempt: int, began: float, text: str) -> None:
+    def _log_failed(self, failure: Failure, began: float, *, where: bool = False) -> None:
+        text = f"failed: {failure.error_type}: {failure.reason}"
+        trace = f"\n{failure.traceback.rstrip()}" if where else ""
+        self._log(logging.WARNING, failure.step_key, failure.attempts, began, text, trace)
+
+    def _log(
+        self, level: int, key: str, attempt: int, began: float, text: str, trace: str = ""
+    ) -> None:
         if not log.isEnabledFor(level):
             return
         execution = self._journal.execution
         log.log(
             level,
-            "execution=%s workflow=%s step=%s attempt=%d %s after %.3f s",
+            "execution=%s workflow=%s step=%s attempt=%d %s after %.3f s%s",
             execution.id,
             execution.workflow_id,
             key,
             attempt,
             text,
             time.monotonic() - began,
+            trace,
             extra={
                 "execution_id": execution.id,
                 "workflow_id": execution.workflow_id,

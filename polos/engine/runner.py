@@ -22,7 +22,7 @@ from polos.engine.keeper import Keeper, Lease
 from polos.engine.signals import AttemptAborted, WorkerStopping
 from polos.engine.suspicion import Suspicion
 from polos.engine.tasks import NoTasks
-from polos.errors import CodecError, LeaseLost, StoreError
+from polos.errors import CodecError, LeaseLost, PolosError, StoreError
 from polos.model.outcome import Cancelled, Completed, Failed, Outcome, Parked, TriedAgain
 from polos.model.ports import Dispatcher, TaskSender
 from polos.model.records import Claimed, Execution, Failure, Hint, Micros
@@ -31,6 +31,8 @@ from polos.model.workers import Owner
 from polos.store.sql_store import SqlStore
 
 log = logging.getLogger("polos.execution")
+
+_OF_POLOS = f"{PolosError.__module__}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,31 +243,44 @@ class Runner:
         return Hop(outcome, claimed.execution)
 
     def _report(self, execution: Execution, outcome: Outcome) -> None:
+        level, trace = logging.INFO, ""
         match outcome:
             case Completed():
                 text = "completed"
             case Failed(failure):
+                # As Celery does it for a task: nobody else may hear of it.
+                level, trace = logging.ERROR, _trace(failure)
                 text = f"failed: {failure.error_type}: {failure.reason}"
             case Cancelled():
                 text = "cancelled"
             case TriedAgain(failure, reason=reason):
+                level, trace = logging.WARNING, _trace(failure)
                 text = f"{reason}: {_first_line(failure.reason)}"
             case Parked(reason=reason):
                 text = reason
             case _:
                 assert_never(outcome)
-        log.info(
-            "execution=%s workflow=%s attempt=%d %s",
+        log.log(
+            level,
+            "execution=%s workflow=%s attempt=%d %s%s",
             execution.id,
             execution.workflow_id,
             execution.claims,
             text,
+            trace,
             extra={
                 "execution_id": execution.id,
                 "workflow_id": execution.workflow_id,
                 "attempt": execution.claims,
             },
         )
+
+
+def _trace(failure: Failure) -> str:
+    """Where the workflow's own code raised; of a step that was said, and Polos says what to do."""
+    if failure.step_key or failure.error_type.startswith(_OF_POLOS) or not failure.traceback:
+        return ""
+    return f"\n{failure.traceback.rstrip()}"
 
 
 def _first_line(text: str) -> str:

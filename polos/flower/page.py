@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from flower.views import BaseHandler
 from tornado.web import HTTPError, authenticated
 
-from polos.errors import ConfigurationError, SchemaError, StoreUnavailable
+from polos.errors import ConfigurationError, SchemaError, StoreDenied, StoreUnavailable
 from polos.flower.kept import Kept
 from polos.flower.offers import Offer, offers
 from polos.model.states import Status
@@ -32,7 +32,7 @@ _POLICY = (
 )
 # What a database that is away may take to say so; then nobody waits any longer.
 _PATIENCE = 20
-_TROUBLE = (StoreUnavailable, SchemaError, ConfigurationError)
+_TROUBLE = (StoreUnavailable, StoreDenied, SchemaError, ConfigurationError)
 
 
 class PageHandler(BaseHandler):

@@ -141,6 +141,8 @@ def _without_address(error: errors.PolosError) -> errors.PolosError:
     match error:
         case errors.StoreUnavailable():
             return errors.StoreUnavailable("of the server", "see the server's log", error.uncertain)
+        case errors.StoreDenied():
+            return errors.StoreDenied("of the server", "see the server's log")
         case errors.SchemaError():
             return errors.SchemaError("of the server", error.found, error.needed)
     return error

@@ -21,6 +21,8 @@ from polos.store.columns import MYSQL
 from polos.store.rewriting import run_rewritten
 
 _BUSY_SECONDS = 30
+# The shorter one is what many hosts of PostgreSQL hand out.
+_POSTGRES = frozenset({"postgresql", "postgres"})
 _RECYCLED_SECONDS = 300
 # In what is kept of a connection to PostgreSQL: whether a pooler is in between.
 POOLED = "polos_pooled"
@@ -90,7 +92,11 @@ def parsed(url: str) -> URL:
             "POLOS_DATABASE_URL is no database URL; it looks like "
             "postgresql+psycopg://user:password@host/name or sqlite:///file"
         ) from None
-    if found.drivername == "postgresql":
+    if found.host and "@" in found.host:
+        raise ConfigurationError(
+            "the user or the password in POLOS_DATABASE_URL has an '@' in it: write it as %40"
+        )
+    if found.drivername in _POSTGRES:
         return found.set(drivername="postgresql+psycopg")
     if found.drivername in MYSQL:
         found = found.set(drivername=f"{found.drivername}+pymysql")
@@ -134,11 +140,14 @@ def make_engine(url: URL, synchronous: str, connections: int) -> Engine:
         # Its servers close what has been idle for long, and some are told to do so soon.
         options["pool_recycle"] = _RECYCLED_SECONDS
     try:
+        if url.get_dialect().is_async:
+            raise ConfigurationError(
+                f"{url.drivername} is a driver for asyncio only; {_driver_hint(url)}"
+            )
         engine = create_engine(url, **options)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
-        extra = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}.get(backend)
-        hint = f"; pip install 'polos[{extra}]'" if extra else ""
-        raise ConfigurationError(f"no driver for {url.drivername}: {error}{hint}") from error
+        hint = _driver_hint(url)
+        raise ConfigurationError(f"no driver for {url.drivername}: {error}; {hint}") from error
     if backend == "sqlite":
         _prepare_sqlite(engine, synchronous)
     elif url.drivername == "postgresql+psycopg":
@@ -147,6 +156,17 @@ def make_engine(url: URL, synchronous: str, connections: int) -> Engine:
         _prepare_mysql(engine)
     _begin_in_words(engine, begin_words(backend))
     return engine
+
+
+def _driver_hint(url: URL) -> str:
+    backend, named = url.get_backend_name(), "+" in url.drivername
+    if backend == "sqlite":
+        return "write sqlite:///file"
+    if backend not in {"postgresql", *MYSQL}:
+        return "Polos keeps its data in PostgreSQL, MariaDB, MySQL or SQLite"
+    own = url.drivername in {"postgresql+psycopg", *(f"{name}+pymysql" for name in MYSQL)}
+    extra = f"pip install 'polos[{'postgres' if backend == 'postgresql' else 'mysql'}]'"
+    return extra if own or not named else f"write {backend}://…, and {extra}"
 
 
 def begin_words(backend: str) -> str:

@@ -17,12 +17,12 @@ from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
 
-from polos.errors import StoreUnavailable
+from polos.errors import StoreDenied, StoreUnavailable
 from polos.store.callers import flush_committed
 from polos.store.columns import MYSQL
 from polos.store.connecting import begin_words, embedded_url, framework_url, make_engine, parsed
 from polos.store.prebuilt import Prebuilt, Transaction, run_in, transaction, wrapped
-from polos.store.refusals import first_line, is_away, is_conflict, was_sent
+from polos.store.refusals import first_line, is_away, is_conflict, is_denied, was_sent
 from polos.store.rewriting import is_rewritten
 
 T = TypeVar("T")
@@ -251,6 +251,8 @@ class Database:
                     pass
                 elif conflict or away:
                     raise StoreUnavailable(self.url, first_line(error), was_sent(error)) from error
+                elif is_denied(error):
+                    raise StoreDenied(self.url, first_line(error)) from error
                 else:
                     raise
             time.sleep(random.random() * 0.01 * 2**tried)

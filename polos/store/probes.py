@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, Executable, Table, false, select, text
 
+from polos.errors import StoreDenied
 from polos.model.facts import ClockFacts, ConnectionFacts, FileFacts, PoolerFacts, ServerFacts
 from polos.model.records import SECOND
 from polos.store.clock import now_micros
@@ -27,6 +30,31 @@ _DURABLE = {
 def reach(database: Database) -> None:
     """Ask anything; raises StoreUnavailable."""
     database.run(text("SELECT 1"))
+
+
+def refusals(database: Database) -> tuple[str, ...] | None:
+    """What the database's user may not do with the tables of Polos; None where there is none.
+
+    Nothing is changed.
+    """
+    if database.dialect == _SQLITE:
+        return None
+    found = []
+    for statement in itertools.chain.from_iterable(map(_of_no_row, metadata.sorted_tables)):
+        try:
+            database.run(statement)
+        except StoreDenied as error:
+            found.append(error.reason)
+    return tuple(dict.fromkeys(found))
+
+
+def _of_no_row(table: Table) -> Iterator[Executable]:
+    """What Polos does with a table, done to none of its rows: rights are asked for all the same."""
+    column = next(iter(table.columns))
+    yield select(column).where(false())
+    yield table.insert().from_select([*table.columns], select(table).where(false()))
+    yield table.update().where(false()).values({column: column})
+    yield table.delete().where(false())
 
 
 def server(database: Database) -> ServerFacts:

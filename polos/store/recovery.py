@@ -156,6 +156,6 @@ def _poisoned(deaths: int, done: int, marked: str | None) -> Failure:
         where = ", the last time outside of any step"
     return Failure(
         f"its worker died {deaths} times in a row without a new checkpoint{where} (checkpoints so "
-        f"far: {done}); look there for a crash or lack of memory, then start it again",
+        f"far: {done}); look there for a crash or lack of memory, then retry it",
         "ExecutionPoisoned",
     )

@@ -10,6 +10,10 @@ from sqlalchemy.exc import DBAPIError
 _RETRIED_STATES = frozenset({"40001", "40P01"})
 # Connection exceptions, insufficient resources, operator intervention.
 _AWAY_STATES = ("08", "53", "57P")
+# PostgreSQL: insufficient privilege.
+_DENIED_STATE = "42501"
+# MySQL and MariaDB: access to a database, a table, a column, or a right of the server is denied.
+_DENIED_CODES = frozenset({1044, 1142, 1143, 1227})
 # MySQL and MariaDB: lock wait timeout, deadlock, a row that changed since the snapshot.
 _RETRIED_CODES = frozenset({1205, 1213, 1020})
 # Too many connections, out of memory or disk, shutting down, read-only as after a failover, and
@@ -54,6 +58,12 @@ def is_away(error: BaseException) -> bool:
         return str(state).startswith(_AWAY_STATES)
     text = str(original)
     return "SQL variables" not in text and "compound SELECT" not in text
+
+
+def is_denied(error: BaseException) -> bool:
+    """Whether the database's user lacks a right."""
+    original = _driver_error(error)
+    return _state(original) == _DENIED_STATE or _code(original) in _DENIED_CODES
 
 
 def is_cut(error: BaseException) -> bool:

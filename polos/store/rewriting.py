@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression
-from sqlalchemy.sql.selectable import SelectBase
+from sqlalchemy.sql.selectable import ForUpdateArg, SelectBase
 
 from polos.store.columns import MYSQL
 
@@ -192,7 +192,9 @@ def _finds(statement: Any, primary: Sequence[Any], found: ColumnElement[bool]) -
         return (select(*primary).where(*conditions).with_for_update(),)
     # By itself: within another statement, more rows might be visited, and waited for.
     others = [it for it, choice in zip(conditions, chosen, strict=True) if choice is not first]
-    return first, select(*primary).where(found, *others).with_for_update()
+    # Few rows are read wholly, and a lock on any of them would be waited for here as well.
+    again = select(*primary).where(found, *others)
+    return first, again.with_for_update(skip_locked=_skips_locked(first))
 
 
 def _conditions(clause: Any) -> list[Any]:
@@ -212,6 +214,11 @@ def _chosen(condition: Any, primary: Sequence[Any]) -> Any | None:
         query = query.element
     is_key = len(primary) == 1 and condition.left is primary[0]
     return query if is_key and isinstance(query, Select) else None
+
+
+def _skips_locked(query: Any) -> bool:
+    parts = visitors.iterate(query)
+    return any(isinstance(part, ForUpdateArg) and part.skip_locked for part in parts)
 
 
 def _as_select(read: Any, rows: Sequence[Any]) -> Any:

@@ -112,6 +112,8 @@ class Worker:
                 log.info("worker ready: %s", ", ".join(flow.id for flow in self._workflows))
                 async with self._compared_with_server(bound):
                     await self._stopping.wait()
+                # What runs may take long to end, and whoever pressed Ctrl-C sees nothing else.
+                log.info("the worker ends, as soon as what it runs has finished or is handed on")
         finally:
             bound.stopping.raise_()
             await asyncio.to_thread(thread.stop, _STOP_SECONDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from itertools import pairwise
@@ -25,9 +24,7 @@ def queue_up(client: PolosClient, count: int) -> list[Hint]:
 
 def begins(ledger: Ledger) -> list[Entry]:
     """When each execution's only step began, oldest first."""
-    lines = ledger.path.read_text().splitlines() if ledger.path.exists() else []
-    entries = [Entry(*json.loads(line)) for line in lines]
-    return [entry for entry in entries if entry.phase == "begin"]
+    return [entry for entry in ledger.everything() if entry.phase == "begin"]
 
 
 def longest_gap(entries: list[Entry]) -> float:

@@ -24,7 +24,7 @@ async def async_step(ctx: WorkflowContext) -> None:
         await ctx.step.run("clean up", effect, ctx.execution_id, "clean up")
 
 
-@workflow(id="control-plain", timeout_seconds=2)
+@workflow(id="control-plain", timeout_seconds=4)
 def plain_step(ctx: SyncWorkflowContext) -> None:
     ctx.step.run("blocks", gated, ctx.execution_id, "blocks")
     ctx.step.run("after", effect, ctx.execution_id, "after")

@@ -198,7 +198,7 @@ async def limited(ctx: WorkflowContext) -> None:
 
 
 def _compute(execution: str) -> str:
-    """Holds its thread, and gives no greenlet a turn, for longer than three short leases."""
+    """Holds its thread, and gives no greenlet a turn, for longer than two short leases."""
     write(execution, "compute", "begin")
     end = time.monotonic() + 7
     while time.monotonic() < end:

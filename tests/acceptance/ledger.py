@@ -102,15 +102,19 @@ class Ledger:
 
     def entries(self, execution: str, step: str = "", phase: str = "") -> list[Entry]:
         """The lines of an execution, oldest first."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        found = [Entry(*json.loads(line)) for line in lines]
         return [
             entry
-            for entry in found
+            for entry in self.everything()
             if entry.execution == execution
             and step in ("", entry.step)
             and phase in ("", entry.phase)
         ]
+
+    def everything(self) -> list[Entry]:
+        """All lines, oldest first, without one that is just being written."""
+        text = self.path.read_text() if self.path.exists() else ""
+        whole = text[: text.rfind("\n") + 1].splitlines()
+        return [Entry(*json.loads(line)) for line in whole]
 
     def runs(self, execution: str) -> dict[str, int]:
         """How often each step's effect began."""

@@ -105,7 +105,7 @@ def too_long(execution: str, *, handles: bool) -> str:
     return "all of it"
 
 
-@workflow(id="site-soft", celery={"soft_time_limit": 1})
+@workflow(id="site-soft", celery={"soft_time_limit": 2})
 async def soft(ctx: WorkflowContext, payload: dict) -> str:
     """Takes longer than its soft time limit at the place that it is told."""
     me, where = ctx.execution_id, payload["where"]

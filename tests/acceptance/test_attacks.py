@@ -18,8 +18,6 @@ from tests.server import flows  # noqa: F401
 from tests.support.processes import ROOT, until
 from tests.support.servers import PostgresServer, RedisServer
 
-pytestmark = pytest.mark.timeout(300)
-
 EXECUTIONS = f"{BASE}/executions"
 JSON = {"Content-Type": "application/json"}
 CHANGE = {"Polos-Request": "1"}

@@ -12,8 +12,6 @@ from polos import InvalidPayload, PolosClient, WorkflowFailedError, WorkflowNotF
 from tests.acceptance import flows
 from tests.acceptance.stacks import Stack, Workers
 
-pytestmark = pytest.mark.timeout(180)
-
 
 def _rows(client: PolosClient) -> int:
     engine = create_engine(client.bound.store.database.engine.url)

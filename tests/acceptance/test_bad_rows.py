@@ -17,8 +17,6 @@ from tests.acceptance.stacks import FLOWS, Stack, Workers, wait_for_status
 from tests.acceptance.tables import Tables
 from tests.support.processes import Program, until
 
-pytestmark = pytest.mark.timeout(180)
-
 ENV = {"POLOS_LEASE_SECONDS": "3"}
 NAMES = f"{FLOWS},tests.acceptance.bad_row_flows"
 UNKNOWN = b'{"$":"model","t":"shop.gone:Invoice","f":{}}'

@@ -12,8 +12,6 @@ from tests.acceptance.stacks import Stack
 from tests.support.polos_server import PolosServer
 from tests.support.processes import Program
 
-pytestmark = pytest.mark.timeout(180)
-
 PROGRAMS = Path(__file__).with_name("basics")
 
 
@@ -41,7 +39,8 @@ def _shown(stack: Stack, api_url: str | None) -> None:
         ) in said
         assert said.endswith("all shown\n")
         assert worker.text().count("my_function is called") == 3
-        assert worker.stop(15) == 0
+        assert worker.stop(30) == 0
+        assert "the worker ends, as soon as what it runs has finished" in worker.text()
 
 
 def test_worker_and_main(stack: Stack) -> None:

@@ -14,8 +14,6 @@ from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Stack, Workers, wait_for_status
 from tests.support.servers import RedisServer
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:

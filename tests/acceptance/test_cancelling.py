@@ -13,8 +13,6 @@ from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Workers, wait_for_status
 from tests.support.processes import Program, until
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module", params=["prefork", "gevent"])
 def running(request: pytest.FixtureRequest, workers: Workers) -> Program:

@@ -19,8 +19,6 @@ from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Stack, Workers
 from tests.support.processes import Program, until
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:

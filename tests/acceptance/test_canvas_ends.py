@@ -19,8 +19,6 @@ from tests.acceptance.markets import Market, open_market
 from tests.acceptance.stacks import Stack, Workers
 from tests.support.processes import until
 
-pytestmark = pytest.mark.timeout(180)
-
 HOUR = 3600.0
 
 
@@ -103,7 +101,7 @@ def test_a_chain_fails_when_its_workflow_is_ended_from_outside(market: Market) -
 
 
 def test_expires_passes_while_it_is_parked_without_effect(market: Market) -> None:
-    case = Case(market, parked(1.5), expires=1)
+    case = Case(market, parked(2.5), expires=4)
     assert case.result.get(timeout=60) == {"name": "Ada", "number": 7}
     assert market.ledger.runs(case.me) == {"finished": 1}
 
@@ -167,7 +165,7 @@ def test_a_result_revokes_without_a_worker_that_hears_of_it(market: Market) -> N
 
 
 def test_a_revoked_stamp_reaches_the_next_message(market: Market) -> None:
-    signature = parked(2)
+    signature = parked(4)
     signature.stamp(basket="b1")
     case = Case(market, signature)
     market.wait_for(case.id, "waiting")

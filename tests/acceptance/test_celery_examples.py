@@ -34,8 +34,6 @@ from tests.support.processes import Program, until
 from tests.support.rabbit import RabbitServer
 from tests.support.servers import free_port
 
-pytestmark = pytest.mark.timeout(240)
-
 _START_SECONDS = 90.0
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _END = re.compile(r"Task (\S+)\[(\S+)\] (?:(succeeded) in \S+s(: .*)|((?:retry|raised).*))")

@@ -18,8 +18,6 @@ from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Stack, Workers
 from tests.support.processes import until
 
-pytestmark = pytest.mark.timeout(180)
-
 SLOTS = 3
 HERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'the worker'"
 

@@ -15,8 +15,6 @@ from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Stack, Workers, received, wait_for_status
 from tests.support.processes import Program, until
 
-pytestmark = pytest.mark.timeout(180)
-
 FLOWS = "tests.acceptance.control_flows"
 LEASE = 3.0
 
@@ -57,10 +55,10 @@ def test_an_async_step_is_interrupted_when_its_time_is_over(
     running: Program, client: PolosClient, ledger: Ledger
 ) -> None:
     began = time.monotonic()
-    handle = flows.async_step.start(client, run_timeout_seconds=1)
-    with pytest.raises(ExecutionTimedOut, match="did not end within its run timeout of 1 s"):
+    handle = flows.async_step.start(client, run_timeout_seconds=3)
+    with pytest.raises(ExecutionTimedOut, match="did not end within its run timeout of 3 s"):
         handle.result_sync(60)
-    assert time.monotonic() - began >= 1
+    assert time.monotonic() - began >= 3
     phases = [(entry.step, entry.phase) for entry in ledger.entries(handle.id)]
     assert phases == [
         ("long", "begin"),
@@ -75,7 +73,7 @@ def test_a_plain_step_is_given_up_when_its_time_is_over(
 ) -> None:
     handle = flows.plain_step.start(client)
     ledger.wait_for(handle.id, "blocks")
-    with pytest.raises(ExecutionTimedOut, match="its run timeout of 2 s"):
+    with pytest.raises(ExecutionTimedOut, match="its run timeout of 4 s"):
         handle.result_sync(60)
     ledger.open_gate(handle.id)
     until(lambda: "end" in [entry.phase for entry in ledger.entries(handle.id)], 30)
@@ -148,8 +146,9 @@ def test_what_ended_long_ago_is_deleted_and_does_not_come_back(
             return True
 
     until(gone, 60)
+    before = received(running, handle)
     client.bound.dispatcher.dispatch([Hint(handle.id, handle.workflow_id)])  # type: ignore[arg-type]
-    until(lambda: received(running, handle) == 4, 60)
+    until(lambda: received(running, handle) > before, 60)
     until(lambda: f"execution {handle.id}, which is not stored" in running.text(), 60)
     assert gone()
     assert ledger.runs(handle.id) == {"before": 1, "pay": 3}

@@ -22,8 +22,6 @@ from tests.acceptance.stacks import Stack, Workers, wait_for_status
 from tests.support.processes import Program
 from tests.support.servers import HOST, PostgresServer, free_port
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:

@@ -21,8 +21,6 @@ from tests.acceptance.conftest import opened
 from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Stack, Workers, wait_for_status
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture(scope="module", params=["mariadb", "pgbouncer"])
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:

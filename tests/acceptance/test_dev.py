@@ -18,8 +18,6 @@ from polos.model.settings import Settings
 from tests.acceptance.sites import Site
 from tests.support.processes import Program, until
 
-pytestmark = pytest.mark.timeout(300)
-
 FLOWS = """\
 import time
 from pathlib import Path

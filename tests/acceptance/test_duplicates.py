@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from polos import PolosClient
 from polos.model.records import ExecutionId, Hint
 from tests.acceptance import flows
 from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Workers, received
 from tests.support.processes import until
-
-pytestmark = pytest.mark.timeout(180)
 
 
 def test_two_workers_get_the_same_message(

@@ -23,8 +23,6 @@ from tests.acceptance.flowers import (
     signed_in,
 )
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def own_paths() -> list[str]:
     """A path for each of Flower's own pages and answers."""

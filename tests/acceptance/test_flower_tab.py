@@ -27,8 +27,6 @@ from tests.acceptance.proxies import proxy
 from tests.store.scenes import new
 from tests.support.servers import PostgresServer
 
-pytestmark = pytest.mark.timeout(300)
-
 CONFIG = "from polos.flower.install import install\ninstall()\n"
 PASSWORD = ("--basic_auth=ada:pw",)
 ADA = ("ada", "pw")

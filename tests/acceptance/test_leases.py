@@ -9,14 +9,12 @@ from tests.acceptance import flows
 from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Workers
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo", "gevent"])
 def test_a_computing_step_keeps_its_lease(
     worker: Workers, client: PolosClient, ledger: Ledger, pool: str
 ) -> None:
-    short = {"POLOS_LEASE_SECONDS": "2"}
+    short = {"POLOS_LEASE_SECONDS": "3"}
     pair = [worker(pool, name=name, env=short) for name in ("one", "two")]
     handle = flows.computing.start(client)
     assert handle.result_sync(60) == "computed"

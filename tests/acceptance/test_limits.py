@@ -11,8 +11,6 @@ from tests.acceptance import flows
 from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Workers
 
-pytestmark = pytest.mark.timeout(180)
-
 
 def test_a_hard_time_limit_ends_the_execution(
     worker: Workers, client: PolosClient, ledger: Ledger

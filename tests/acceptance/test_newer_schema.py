@@ -17,8 +17,6 @@ from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Stack, Workers, wait_for_status
 from tests.acceptance.tables import Tables
 
-pytestmark = pytest.mark.timeout(180)
-
 NEXT = f"{int(SCHEMA) + 1:04d}"
 
 

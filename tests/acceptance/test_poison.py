@@ -14,8 +14,6 @@ from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Workers
 from tests.support.processes import Program
 
-pytestmark = pytest.mark.timeout(240)
-
 LIMIT = {"POLOS_MAX_RECOVERIES": "3"}
 GIVEN_UP = r"died 4 times in a row.*in step 'fatal' \(checkpoints so far: 1\)"
 

@@ -14,11 +14,11 @@ from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Stack, Workers, received, wait_for_status
 from tests.support.processes import Program, until
 
-pytestmark = pytest.mark.timeout(180)
-
 WAITED = 3.0
 # The monotonic clock may be slewed against the database's by 500 ppm.
 SLEW = 0.002
+# A hint that was lost is sent again a second after the due time; the rest is for a busy machine.
+LATE = 5.0
 
 
 @pytest.fixture(scope="module", params=["prefork", "threads", "solo", "gevent"])
@@ -45,7 +45,7 @@ def test_a_journey(
     assert handle.result_sync(60) == Told(numbers=[2, 3], child="rested", branches=[0, 1, 4, 9, 16])
     assert set(ledger.runs(handle.id).values()) == {1}
     waited = ledger.at(handle.id, "after") - ledger.at(handle.id, "before", "end")
-    assert WAITED - SLEW <= waited < WAITED + 2
+    assert WAITED - SLEW <= waited < WAITED + LATE
     record_property("lateness", waited - WAITED)
     # The first message, and one after each of three waits at the least, all under one id.
     assert received(one_slot, handle) >= 4
@@ -83,10 +83,10 @@ def test_it_ends_when_told_to_while_an_execution_waits(
     one_slot: Program, client: PolosClient
 ) -> None:
     waiting = flows.sleeper.start(client)
-    soon = flows.rest.start(client, {"seconds": 20})
+    soon = flows.rest.start(client, {"seconds": 40})
     wait_for_status(waiting, "waiting")
     wait_for_status(soon, "waiting")
-    assert one_slot.stop(15) == 0
+    assert one_slot.stop(30) == 0
     assert (waiting.status(), soon.status()) == ("waiting", "waiting")
 
 

@@ -33,8 +33,6 @@ __all__ = [
     "test_two_workers_get_the_same_message",
 ]
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module", params=["classic", "quorum"])
 def stack(

@@ -18,8 +18,6 @@ from tests.acceptance.stacks import Stack, Workers
 from tests.acceptance.test_observability import Events
 from tests.support.processes import Program, until
 
-pytestmark = pytest.mark.timeout(180)
-
 REDACT = {"POLOS_REDACT": "PassWord,pin"}
 KNOWN = {"user": "ann", "password": SECRET}
 UNKNOWN = {"user": "nobody", "password": SECRET}

@@ -23,8 +23,6 @@ from tests.acceptance.stacks import Stack, Workers
 from tests.support.polos_server import PolosServer
 from tests.support.processes import Program, until
 
-pytestmark = pytest.mark.timeout(240)
-
 WAITERS = 200
 PROGRAMS = Path(__file__).parent
 

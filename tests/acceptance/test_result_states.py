@@ -24,8 +24,6 @@ from tests.acceptance.markets import Market, open_market
 from tests.acceptance.stacks import Stack, Workers
 from tests.support.processes import until
 
-pytestmark = pytest.mark.timeout(180)
-
 States = Callable[[str], list[str]]
 
 
@@ -123,7 +121,8 @@ def _ended(market: Market, id_: str) -> AsyncResult:
 
 
 def test_of_one_that_waits_twice(market: Market, states: States) -> None:
-    result = order.delay(Order(name="Ada", seconds=1))
+    # Long enough for the doubled messages to come while it waits, and not when it is about to end.
+    result = order.delay(Order(name="Ada", seconds=3))
     until(lambda: states(result.id), 30)
     _twice(market, result.id, "market-order")
     assert _ended(market, result.id).state == "SUCCESS"

@@ -12,8 +12,6 @@ from tests.acceptance.market import Order, order, refused
 from tests.acceptance.markets import Market, open_market
 from tests.acceptance.stacks import Stack, Workers
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:

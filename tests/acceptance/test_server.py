@@ -20,8 +20,6 @@ from tests.acceptance.sites import POLOS, Said, Site
 from tests.support.processes import until
 from tests.support.servers import HOST, RedisServer, free_port
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:

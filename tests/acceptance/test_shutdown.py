@@ -12,14 +12,12 @@ from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Workers
 from tests.support.processes import until
 
-pytestmark = pytest.mark.timeout(180)
-
 POOLS = ("prefork", "threads", "solo", "gevent")
 ONCE = {"step0": 1, "step1": 1, "slow": 1, "last": 1}
 
 
 def test_one_that_has_nothing_to_do(worker: Workers) -> None:
-    assert worker("prefork").stop(15) == 0
+    assert worker("prefork").stop(30) == 0
 
 
 @pytest.mark.parametrize("pool", POOLS)

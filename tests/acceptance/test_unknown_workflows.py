@@ -14,8 +14,6 @@ from tests.acceptance.ledger import Ledger
 from tests.acceptance.stacks import Stack, Workers
 from tests.support.processes import until
 
-pytestmark = pytest.mark.timeout(180)
-
 CODE = """
 from polos import WorkflowContext, workflow
 from tests.acceptance.ledger import effect

@@ -93,7 +93,7 @@ def test_a_chord_goes_on_when_the_claim_of_a_killed_worker_is_over(canvas: Canva
     assert canvas.deliver_all() == ["polos.canvas-flow", "canvas.finish"]
     assert canvas.ended == [[2, 4]]
     assert not canvas.unannounced(last)
-    assert knot.result.get(timeout=10) == [2, 4]
+    assert knot.result.get(timeout=60) == [2, 4]
 
 
 def test_a_claim_that_runs_out_while_a_part_is_brought(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from celery.worker import state
@@ -19,12 +19,10 @@ class Message:
 
 
 @pytest.fixture
-def reserved() -> Iterator[list[Message]]:
-    """Those that are added here, and nothing else."""
-    assert not state.reserved_requests
-    kept = [Message() for _ in range(8)]
-    yield kept
-    state.reserved_requests.clear()
+def reserved(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+    """Those that are added here, and nothing that a worker in this process has left behind."""
+    monkeypatch.setattr(state, "reserved_requests", WeakSet())
+    return [Message() for _ in range(8)]
 
 
 @pytest.fixture

@@ -225,10 +225,10 @@ def test_events_of_sent_tasks_are_sent_where_they_are_asked_for(
     dispatcher = CeleryDispatcher(make(redis_server, task_send_sent_event=True))
     with broker.pubsub() as events:
         events.psubscribe("*")
-        assert events.get_message(timeout=10)["type"] == "psubscribe"
+        assert events.get_message(timeout=60)["type"] == "psubscribe"
         sent = hint()
         dispatcher.dispatch([sent])
-        heard = events.get_message(timeout=10)
+        heard = events.get_message(timeout=60)
     event = json.loads(b64decode(json.loads(heard["data"])["body"]))
     assert (event["type"], event["uuid"]) == ("task-sent", sent.execution_id)
     assert event["name"] == "polos.flow"

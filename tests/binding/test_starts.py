@@ -91,6 +91,12 @@ def test_a_payload_that_does_not_fit_fails_a_plain_message(canvas: Canvas) -> No
     assert "one payload" in str(result.result)
 
 
+def test_a_payload_that_is_not_in_a_tuple_is_refused_in_words(canvas: Canvas) -> None:
+    for args in ({"number": 1}, "number"):
+        with pytest.raises(TypeError, match=r"pass a tuple of it, apply_async\(\(payload,\)\)"):
+            canvas.flow.apply_async(args)
+
+
 @pytest.mark.parametrize("by", ["apply_async", "a plain message"])
 def test_headers_go_with_each_message(canvas: Canvas, by: str) -> None:
     seen: list[Any] = []

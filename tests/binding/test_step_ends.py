@@ -7,10 +7,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from celery import Celery
+from celery import Celery, Task
 from celery.app.trace import build_tracer
+from celery.exceptions import Reject
+from kombu.exceptions import OperationalError
 
-from polos.binding import completions
+from polos.binding import completions, step_tasks
 from polos.binding.bound import Bound
 from polos.codec import decode
 from polos.definition.context import WorkflowContext
@@ -165,6 +167,64 @@ def test_while_the_database_is_away_a_message_tells_of_it(
     found = decode(ended.result) if ended.result else ended.failure
     assert found == {"paid": True} or found.reason == "no money"
     assert (ended.failure is not None) is fails
+
+
+def fails_at_first(times: int, error: Exception, whole: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that raises so many times, and then is the whole one."""
+    left = [error] * times
+
+    def call(*args: Any, **given: Any) -> Any:
+        if left:
+            raise left.pop()
+        return whole(*args, **given)
+
+    return call
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize(("database", "broker"), [(3, 99), (99, 3)], ids=["database", "broker"])
+def test_while_both_are_away_it_waits_for_the_first_that_is_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch, fails: bool, database: int, broker: int
+) -> None:
+    def refuse() -> None:
+        raise ValueError("no money")
+
+    site.result = refuse if fails else site.result
+    id_ = site.start()
+    site.run(id_)
+    with monkeypatch.context() as patch:
+        _both_away(patch, site, database, broker)
+        site.deliver(site.queue)
+    assert site.ran == [42]
+    assert site.deliver(site.bound.step_ends.steps_queue) == (broker < database)
+    ended = site.run(id_)
+    found = decode(ended.result) if ended.result else ended.failure
+    assert found == {"paid": True} or found.reason == "no money"
+    assert (ended.failure is not None) is fails
+
+
+def test_a_worker_that_ends_before_makes_no_failure_of_what_has_returned(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = site.start()
+    site.run(id_)
+    with monkeypatch.context() as patch:
+        # The database is back for what Celery would tell then.
+        _both_away(patch, site, 1, 99)
+        site.bound.stopping.raise_()
+        with pytest.raises(Reject, match="connection refused"):
+            site.deliver(site.queue)
+    assert site.bound.client.get(id_).status is Status.WAITING
+
+
+def _both_away(patch: pytest.MonkeyPatch, site: Site, database: int, broker: int) -> None:
+    store: Any = site.bound.store
+    gone = StoreUnavailable("sqlite://", "the disk is gone")
+    refused = OperationalError("connection refused")
+    patch.setattr(completions, "_PATIENCE", 0.0)
+    patch.setattr(step_tasks, "_PAUSE", 0.0)
+    patch.setattr(store, "complete_task", fails_at_first(database, gone, store.complete_task))
+    patch.setattr(Task, "apply_async", fails_at_first(broker, refused, Task.apply_async))
 
 
 def test_a_worker_of_another_database_hands_it_on(site: Site, other: Site) -> None:

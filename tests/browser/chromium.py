@@ -17,6 +17,7 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=found,
+            timeout=90_000,
             # Root has no sandbox of its own; /dev/shm is small in containers.
             args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
         )

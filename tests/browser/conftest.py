@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import chromium
 from tests.browser.site import Flower, Site, opened
@@ -20,6 +20,8 @@ Open = Callable[..., Page]
 
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or ROOT / ".screenshots")
 _MILLISECONDS = 20_000
+# Else five seconds, whatever the windows' own patience is.
+expect.set_options(timeout=_MILLISECONDS)
 _open_sites: list[Site] = []
 
 
@@ -71,7 +73,11 @@ def open_page(browser: Browser, watches: list[Watch]) -> Iterator[Open]:
     contexts = []
 
     def new(**options: object) -> Page:
-        given = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB"} | options
+        given = {
+            "viewport": {"width": 1280, "height": 800},
+            "locale": "en-GB",
+            "timezone_id": "UTC",
+        } | options
         context = browser.new_context(**given)
         context.set_default_timeout(_MILLISECONDS)
         contexts.append(context)

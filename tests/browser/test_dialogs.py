@@ -330,4 +330,4 @@ def test_it_waits_for_the_answer(
     expect(dialog_of(page)).to_have_count(0)
     page.evaluate("answer()")
     expect(page.locator("#toast-container")).to_contain_text(said)
-    until(lambda: len(posts(stage)) == 1, 5)
+    until(lambda: len(posts(stage)) == 1, 20)

@@ -22,7 +22,7 @@ def stage(page: Page) -> Stage:
 
 def _poll(page: Page, condition: Any, message: str = "") -> None:
     # Playwright answers the page's requests only while it is waited in it.
-    until(lambda: (page.wait_for_timeout(20), condition())[1], 20, 0, message)
+    until(lambda: (page.wait_for_timeout(20), condition())[1], 60, 0, message)
 
 
 def test_it_is_asked_again_and_only_sent_when_it_has_changed(page: Page, stage: Stage) -> None:
@@ -192,7 +192,7 @@ def test_it_can_be_paused(page: Page, stage: Stage) -> None:
     page.keyboard.press("Space")
     expect(button).to_have_attribute("aria-pressed", "true")
     expect(page.locator(".polos-live-state")).to_have_text("Paused")
-    page.wait_for_timeout(100)
+    page.wait_for_timeout(500)
     asked = stage.asked
     page.wait_for_timeout(300)
     assert stage.asked == asked
@@ -209,7 +209,7 @@ def test_nothing_is_asked_while_nobody_looks(page: Page, stage: Stage) -> None:
       document.dispatchEvent(new Event('visibilitychange'));
     }"""
     page.evaluate(hide, True)
-    page.wait_for_timeout(100)
+    page.wait_for_timeout(500)
     asked = stage.asked
     page.wait_for_timeout(300)
     assert stage.asked == asked

@@ -83,7 +83,7 @@ def test_below_a_prefix_everything_is_below_it(site: Site, page: Page, watch: Wa
 
 def test_behind_a_password_the_tab_is_as_without(site: Site, open_page: Open, waiting: str) -> None:
     url = site.flower(f"--basic_auth={PASSWORD}", password=PASSWORD).url
-    assert httpx.get(f"{url}/workflows").status_code == 401
+    assert httpx.get(f"{url}/workflows", timeout=30, trust_env=False).status_code == 401
     user, password = PASSWORD.split(":")
     page = open_page(http_credentials={"username": user, "password": password})
     page.goto(f"{url}/workflows/execution/{waiting}")

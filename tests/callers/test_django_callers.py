@@ -15,7 +15,7 @@ from tests.support.processes import Program
 @pytest.fixture
 def seen(database_url: str, program: Callable[..., Program], tmp_path: Path) -> dict[str, object]:
     made = program(sys.executable, "-m", "tests.callers.django_callers", database_url, cwd=tmp_path)
-    assert made.wait(60) == 0, made.tail()
+    assert made.wait(120) == 0, made.tail()
     return json.loads(made.text().splitlines()[-1])
 
 

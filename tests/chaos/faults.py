@@ -65,8 +65,9 @@ class Scene:
     @contextmanager
     def aim(self, rng: random.Random) -> Iterator[Target]:
         """A worker with effects in flight, to be struck in the block: one blow after another."""
-        end = time.monotonic() + _AIM_SECONDS
         with self.turn:
+            # Counted from its turn on: others may have aimed for long before.
+            end = time.monotonic() + _AIM_SECONDS
             while not (busy := self._busy()):
                 if time.monotonic() > end:
                     raise NothingToHit

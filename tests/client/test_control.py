@@ -145,7 +145,7 @@ def test_what_an_execution_waits_for_can_be_seen(polos: PolosClient) -> None:
 def test_a_failed_one_is_retried_and_a_completed_one_is_not(polos: PolosClient) -> None:
     handle = ordered(polos, 2, fails=True)
     with pytest.raises(StepExecutionError):
-        handle.result_sync(1)
+        handle.result_sync(60)
     again = run(polos.retry(handle.id))
     assert again == handle
     assert again.result_sync(60) == "shipped 2"

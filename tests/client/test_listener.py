@@ -116,7 +116,7 @@ def test_what_nobody_starts_to_wait_for_notifies_nobody(
         quiet, told = begin(store, None), begin(store, watching)
         for id_ in (quiet, told):
             end(store, id_)
-        heard = [it.payload for it in connection.notifies(timeout=10, stop_after=1)]
+        heard = [it.payload for it in connection.notifies(timeout=60, stop_after=1)]
     assert heard == [told]
 
 

@@ -17,6 +17,7 @@ from polos.errors import WorkflowTimeoutError
 from polos.model.outcome import Completed
 from polos.model.records import ExecutionId, NewExecution
 from polos.model.settings import Settings
+from polos.model.workers import WorkerReport
 from polos.store.sql_store import SqlStore
 from tests.support.processes import until
 from tests.support.statements import listen
@@ -123,4 +124,29 @@ def test_the_first_of_several_ends_is_heard_of(store: SqlStore) -> None:
     assert asyncio.run(watcher.first_ended(ids[1:], 30)) is not None
     assert asyncio.run(watcher.first_ended(ids[:1], 0.05)) is None
     assert looking is watcher._thread
+    watcher.close()
+
+
+def test_who_waits_hears_that_there_is_no_worker(
+    store: SqlStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher_module, "_LATE", 0.1)
+    watcher, id_ = Watcher(store), begin(store)
+    said = []
+    for workflows in ((), ("other",), ("flow",)):
+        if workflows:
+            store.report(WorkerReport("one", "owner", 1, 1, (), workflows))
+        with pytest.raises(WorkflowTimeoutError) as told:
+            watcher.wait(id_, 1.0)
+        said.append(told.value.detail)
+    assert said == [
+        "no worker is alive: start one",
+        "no living worker has the workflow 'flow': start one that imports it",
+        "",
+    ]
+    # Once each, though it is looked at again and again.
+    assert [it.getMessage() for it in caplog.records if it.levelname == "WARNING"] == [
+        f"execution {id_} waits for a worker: {why}" for why in said[:2]
+    ]
+    store.sign_off("one", "owner")
     watcher.close()

@@ -73,13 +73,13 @@ class Site:
     def manage(self, *args: str, status: int = 0) -> str:
         """What ``manage.py`` says."""
         ran = self.start("django", *args, name="-".join(["manage", *args[:1]]))
-        assert ran.wait(60) == status, ran.tail()
+        assert ran.wait(120) == status, ran.tail()
         return ran.text()
 
     def ask(self, question: str, *args: str) -> Any:
         """What a function of ``probes`` finds out in a process of the project."""
         ran = self.start("tests.contrib.probes", question, *args, name=question)
-        assert ran.wait(90) == 0, ran.tail()
+        assert ran.wait(120) == 0, ran.tail()
         return json.loads(ran.text().splitlines()[-1])
 
 

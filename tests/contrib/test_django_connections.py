@@ -14,7 +14,7 @@ from tests.support.processes import Program, until
 from tests.support.servers import PostgresServer, RedisServer
 
 Start = Callable[..., Program]
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.acceptance
 
 EXECUTIONS = 50
 _OPEN = "SELECT state FROM pg_stat_activity WHERE datname = %s AND application_name = 'django'"

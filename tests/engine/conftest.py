@@ -47,10 +47,15 @@ class Hints:
 
 
 class Engine:
-    """Runs executions in this thread, one delivery after another."""
+    """Runs executions in this thread, one delivery after another.
+
+    Waits of half a second and more park, however long this process is kept from looking at them;
+    those of a quarter are slept in place.
+    """
 
     def __init__(self, url: str, **settings: Any) -> None:
-        self.settings = Settings.load(database_url=url, auto_migrate=True, **settings)
+        given = {"wait_threshold_seconds": 0.3, **settings}
+        self.settings = Settings.load(database_url=url, auto_migrate=True, **given)
         self.store = SqlStore.open(self.settings)
         self.hints = Hints()
         self.sender = FakeSender()

@@ -54,7 +54,7 @@ def test_a_running_async_step_hears_of_it(engine: Engine) -> None:
     id_ = engine.start(runs)
 
     def cancel() -> None:
-        began.wait(10)
+        began.wait(60)
         engine.store.cancel(id_)
         engine.keeper.heartbeat()
 
@@ -116,7 +116,7 @@ def test_a_lost_lease_stops_the_attempt_and_writes_nothing(engine: Engine) -> No
     id_ = engine.start(zombie)
 
     def take() -> None:
-        began.wait(10)
+        began.wait(60)
         [(execution, token)] = engine.store.lost([*engine.store.owners()], trust_expiry=False)
         engine.store.reclaim(execution, token, 10)
         engine.keeper.heartbeat()

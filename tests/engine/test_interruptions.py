@@ -29,18 +29,28 @@ NAME = f"{__name__}.LimitError"
 
 
 @pytest.fixture
-def limit() -> Iterator[Callable[[float], None]]:
-    """Interrupts this process after some seconds, as Celery's pool does."""
+def _limits() -> Iterator[None]:
+    """Signals interrupt this process, as those of Celery's pool do."""
     before = signal.signal(signal.SIGALRM, lambda _, frame: interrupt(LimitError("late"), frame))
-    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    left = signal.getitimer(signal.ITIMER_REAL)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, *left)
     signal.signal(signal.SIGALRM, before)
     forget()
+
+
+def limit() -> None:
+    """Interrupt what calls this a moment later, however long it took to get there."""
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+
+
+LIMITED = pytest.mark.usefixtures("_limits")
 
 
 def blocking(calls: list[str], *, handles: bool) -> str:
     calls.append("begun")
     try:
+        limit()
         time.sleep(20)
     except LimitError:
         if not handles:
@@ -52,6 +62,7 @@ def blocking(calls: list[str], *, handles: bool) -> str:
 async def awaiting(calls: list[str], *, handles: bool) -> str:
     calls.append("begun")
     try:
+        limit()
         await asyncio.sleep(20)
     except LimitError:
         await asyncio.sleep(0)  # the function goes on as any other
@@ -64,8 +75,9 @@ async def awaiting(calls: list[str], *, handles: bool) -> str:
 FUNCTIONS = pytest.mark.parametrize("function", [blocking, awaiting])
 
 
+@LIMITED
 @FUNCTIONS
-def test_a_step_handles_it(engine: Engine, limit: Any, function: Callable[..., Any]) -> None:
+def test_a_step_handles_it(engine: Engine, function: Callable[..., Any]) -> None:
     calls: list[str] = []
 
     @workflow
@@ -73,14 +85,14 @@ def test_a_step_handles_it(engine: Engine, limit: Any, function: Callable[..., A
         return await ctx.step.run("work", function, calls, handles=True)
 
     id_ = engine.start(careful)
-    limit(0.2)
     assert engine.result(id_) == "cut short"
     assert calls == ["begun"]
 
 
+@LIMITED
 @FUNCTIONS
 def test_a_step_does_not_and_is_not_tried_again(
-    engine: Engine, limit: Any, function: Callable[..., Any]
+    engine: Engine, function: Callable[..., Any]
 ) -> None:
     calls: list[str] = []
 
@@ -89,19 +101,20 @@ def test_a_step_does_not_and_is_not_tried_again(
         return await ctx.step.run("work", function, calls, handles=False, max_retries=5)
 
     id_ = engine.start(careless)
-    limit(0.2)
     with pytest.raises(StepExecutionError, match="late") as caught:
         engine.result(id_)
     assert caught.value.error_type == NAME
     assert calls == ["begun"]
 
 
-def test_a_step_is_tried_again_where_it_says_so(engine: Engine, limit: Any) -> None:
+@LIMITED
+def test_a_step_is_tried_again_where_it_says_so(engine: Engine) -> None:
     calls: list[str] = []
 
     def once_too_long() -> str:
         calls.append("begun")
         if len(calls) == 1:
+            limit()
             time.sleep(20)
         return "in time"
 
@@ -110,11 +123,11 @@ def test_a_step_is_tried_again_where_it_says_so(engine: Engine, limit: Any) -> N
         return await ctx.step.run("work", once_too_long, retry_on=LimitError, base_delay=0.1)
 
     id_ = engine.start(patient)
-    limit(0.2)
     assert engine.result(id_) == "in time"
 
 
-def test_the_failure_of_a_step_is_the_same_on_replay(engine: Engine, limit: Any) -> None:
+@LIMITED
+def test_the_failure_of_a_step_is_the_same_on_replay(engine: Engine) -> None:
     calls: list[str] = []
 
     @workflow
@@ -127,65 +140,68 @@ def test_the_failure_of_a_step_is_the_same_on_replay(engine: Engine, limit: Any)
         return "not reached"
 
     id_ = engine.start(caught)
-    limit(0.2)
     assert engine.result(id_) == f"{NAME}: late"
     assert calls == ["begun"]
 
 
+@LIMITED
 @pytest.mark.parametrize("where", ["outside of steps", "wait in place", "beside a branch"])
-def test_the_function_itself_handles_it(engine: Engine, limit: Any, where: str) -> None:
+def test_the_function_itself_handles_it(engine: Engine, where: str) -> None:
     @workflow
     async def handling(ctx: WorkflowContext) -> str:
         try:
+            limit()
             if where == "outside of steps":
                 await asyncio.sleep(20)
             elif where == "wait in place":
-                await ctx.step.wait_for("pause", seconds=0.45)
+                await ctx.step.wait_for("pause", seconds=0.25)
             else:
-                waits = ctx.step.wait_for("pause", seconds=0.45)
+                waits = ctx.step.wait_for("pause", seconds=0.25)
                 await asyncio.gather(waits, asyncio.sleep(20))
         except LimitError:
             return await ctx.step.run("clean up", lambda: "cut short")
         return "all of it"
 
     id_ = engine.start(handling)
-    limit(0.2)
     assert engine.result(id_) == "cut short"
 
 
-def test_unhandled_it_fails_the_workflow(engine: Engine, limit: Any) -> None:
+@LIMITED
+def test_unhandled_it_fails_the_workflow(engine: Engine) -> None:
     @workflow
     async def failing(ctx: WorkflowContext) -> None:
+        limit()
         await asyncio.sleep(20)
 
     id_ = engine.start(failing)
-    limit(0.2)
     failure = engine.finish(id_).failure
     assert failure is not None
     assert (failure.error_type, failure.reason) == (NAME, "late")
 
 
-def test_a_plain_workflow(engine: Engine, limit: Any) -> None:
+@LIMITED
+def test_a_plain_workflow(engine: Engine) -> None:
     @workflow
     def plain(ctx: SyncWorkflowContext) -> list[str]:
         heard = []
         try:
+            limit()
             time.sleep(20)
         except LimitError:
             heard.append("body")
-        limit(0.2)
         try:
-            ctx.step.wait_for("pause", seconds=0.45)
+            limit()
+            ctx.step.wait_for("pause", seconds=0.25)
         except LimitError:
             heard.append("wait")
         return heard
 
     id_ = engine.start(plain)
-    limit(0.2)
     assert engine.result(id_) == ["body", "wait"]
 
 
-def test_many_short_steps(engine: Engine, limit: Any) -> None:
+@LIMITED
+def test_many_short_steps(engine: Engine) -> None:
     """Between them the loop is never idle by itself."""
 
     @workflow
@@ -194,12 +210,13 @@ def test_many_short_steps(engine: Engine, limit: Any) -> None:
         try:
             for number in range(100_000):
                 await ctx.step.run(f"step{number}", int)
+                if not number:
+                    limit()
         except (LimitError, StepExecutionError):
             return number
         return -1
 
     id_ = engine.start(busy)
-    limit(0.3)
     assert 0 < engine.result(id_) < 100_000
 
 

@@ -17,6 +17,7 @@ from polos.model.records import ExecutionId, NewExecution
 from polos.model.settings import Settings
 from polos.model.states import Status
 from tests.engine.conftest import Engine, is_parked
+from tests.store.scenes import edit
 from tests.support.statements import statements
 
 
@@ -95,7 +96,7 @@ def test_what_ended_during_a_paced_attempt_is_taken_in_later(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It parks although completions came, and wakes by itself."""
-    monkeypatch.setattr(Pace, "seconds", lambda self, children: 0.3 if children > 10 else 0.0)
+    monkeypatch.setattr(Pace, "seconds", lambda self, children: 30.0 if children > 10 else 0.0)
     engine.add(one_of_many)
 
     @workflow(id="gathers_slowly")
@@ -122,7 +123,8 @@ def test_what_ended_during_a_paced_attempt_is_taken_in_later(
     stored = engine.get(id_)
     assert (stored.status, stored.wakeups, len(engine.checkpoints(id_))) == (Status.WAITING, 3, 4)
     [hint] = [hint for _, hint in engine.hints.sent if hint.execution_id == id_]
-    assert 0 < hint.countdown <= 0.3
+    assert 0 < hint.countdown <= 30
+    edit(engine.store.database, id_, wake_at=1)
     assert engine.result(id_) == 17
 
 

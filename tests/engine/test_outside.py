@@ -257,7 +257,7 @@ def test_a_cancelled_loser_does_not_delay_a_replay(engine: Engine) -> None:
     began = time.monotonic()
     assert engine.result(id_) == 1
     # The grace of this engine is 1 s; one for each of the replayed steps would be 5 s.
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 4.5
 
 
 def test_a_worker_that_stops_hands_its_attempts_back(engine: Engine) -> None:
@@ -272,7 +272,7 @@ def test_a_worker_that_stops_hands_its_attempts_back(engine: Engine) -> None:
         await ctx.step.run("long", long)
 
     def stop() -> None:
-        began.wait(10)
+        began.wait(60)
         engine.keeper.hand_back()
 
     id_ = engine.start(handed)

@@ -79,7 +79,7 @@ def test_first_one_wins_is_the_same_on_replay(engine: Engine, way: str) -> None:
     @workflow(id="race")
     async def race(ctx: WorkflowContext) -> list[str]:
         async def slow() -> str:
-            await ctx.step.wait_for("slow_wait", seconds=0.2)
+            await ctx.step.wait_for("slow_wait", seconds=0.29)
             return await ctx.step.run("slow", lambda: "slow")
 
         async def fast() -> str:
@@ -219,8 +219,12 @@ def test_nothing_lives_on_after_an_attempt(engine: Engine) -> None:
                 ticks.append(time.monotonic())
                 await asyncio.sleep(0.01)
 
+        async def work() -> None:
+            while len(ticks) < 4:
+                await asyncio.sleep(0.01)
+
         beat = asyncio.create_task(tick())
-        await ctx.step.run("work", asyncio.sleep, 0.05)
+        await ctx.step.run("work", work)
         await ctx.step.wait_for("pause", seconds=3)
         beat.cancel()
 

@@ -69,10 +69,10 @@ def test_a_running_async_step_hears_of_it(engine: Engine) -> None:
         finally:
             await ctx.step.run("clean", cleaned.set)
 
-    id_ = start(engine, runs, 0.3)
+    id_ = start(engine, runs, 2)
 
     def expire() -> None:
-        began.wait(10)
+        began.wait(60)
         until(lambda: engine.store.now() > (engine.get(id_).deadline_at or 0), deadline=20)
         engine.store.expire(10, 30)
         engine.keeper.heartbeat()
@@ -105,7 +105,7 @@ def test_a_plain_step_can_not_be_interrupted_and_what_it_returns_is_dropped(
     id_ = start(engine, blocks)
 
     def expire() -> None:
-        began.wait(10)
+        began.wait(60)
         let_time_pass(engine, id_)
         engine.keeper.heartbeat()
         assert engine.get(id_).status is Status.RUNNING

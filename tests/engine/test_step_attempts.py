@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import pytest
@@ -68,3 +69,63 @@ def test_of_many_attempts_the_last_twenty_are_kept(engine: Engine, done: Effects
     engine.result(id_)
     assert len(decode_history(engine.checkpoints(id_)["x"].history)) == 20
     assert time.monotonic() - started < 60
+
+
+def test_the_log_says_what_failed_and_where(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    def look() -> str:
+        return {}["cents"]
+
+    @workflow(id="looks")
+    async def looks(ctx: WorkflowContext) -> None:
+        await ctx.step.run("look", look, base_delay=0.01)
+
+    id_ = engine.start(looks)
+    assert engine.finish(id_).status is Status.FAILED
+    *steps, whole = (it for it in caplog.records if it.levelno >= logging.WARNING)
+    assert [it.levelname for it in steps] == ["WARNING"] * 3
+    for step in steps:
+        assert "step=look attempt=" in step.getMessage()
+        assert "failed: KeyError: 'cents' after" in step.getMessage()
+    # The first one and the last one say where.
+    assert ["in look" in it.getMessage() for it in steps] == [True, False, True]
+    assert whole.levelname == "ERROR"
+    assert whole.getMessage().startswith(f"execution={id_} workflow=looks attempt=1 failed: KeyE")
+    assert "Traceback" not in whole.getMessage()
+
+
+def test_the_log_says_where_the_workflows_own_code_failed(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    @workflow(id="trips")
+    async def trips(ctx: WorkflowContext) -> None:
+        await ctx.step.run("once", int)
+        raise KeyError("cents")
+
+    @workflow(id="repeats")
+    async def repeats(ctx: WorkflowContext) -> None:
+        await ctx.step.run("once", int)
+        await ctx.step.run("once", int)
+
+    for broken in (trips, repeats):
+        assert engine.finish(engine.start(broken)).status is Status.FAILED
+    own, polos = (it.getMessage() for it in caplog.records if it.levelname == "ERROR")
+    assert own.endswith("KeyError: 'cents'")
+    assert "in trips" in own
+    assert "polos/engine" not in own
+    # That says what to do, and needs no more lines.
+    assert "step key 'once' is used twice" in polos
+    assert "Traceback" not in polos
+
+
+def test_the_log_says_of_a_value_that_cannot_be_kept(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    @workflow(id="odd-value")
+    async def odd_value(ctx: WorkflowContext) -> None:
+        await ctx.step.run("odd", object)
+
+    assert engine.finish(engine.start(odd_value)).status is Status.FAILED
+    [step, _whole] = (it.getMessage() for it in caplog.records if it.levelno >= logging.WARNING)
+    assert "step=odd attempt=1 failed: polos.errors.UnsupportedType: a value of type" in step

@@ -155,16 +155,16 @@ class Member(threading.Thread):
 def test_a_suspect_waits_for_others_and_lets_none_in() -> None:
     company = Company(slots=4, patience=20)
     first = Member(company)
-    assert first.inside.wait(5)
+    assert first.inside.wait(20)
     suspect = Member(company, suspect=True)
     assert not suspect.inside.wait(0.3)
     first.leave()
-    assert suspect.inside.wait(5)
+    assert suspect.inside.wait(20)
     assert suspect.alone is True
     kept_out = Member(company)
     assert not kept_out.inside.wait(0.3)
     suspect.leave()
-    assert kept_out.inside.wait(5)
+    assert kept_out.inside.wait(20)
     kept_out.leave()
 
 
@@ -176,7 +176,7 @@ def test_two_suspects_run_one_after_the_other() -> None:
     [other] = [each for each in pair if each is not inside]
     assert not other.inside.wait(0.3)
     inside.leave()
-    assert other.inside.wait(5)
+    assert other.inside.wait(20)
     assert (inside.alone, other.alone) == (True, True)
     other.leave()
 
@@ -184,12 +184,12 @@ def test_two_suspects_run_one_after_the_other() -> None:
 def test_a_suspect_goes_on_beside_those_that_do_not_end() -> None:
     company = Company(slots=4, patience=0.2)
     lasting = Member(company)
-    assert lasting.inside.wait(5)
+    assert lasting.inside.wait(20)
     suspect = Member(company, suspect=True)
-    assert suspect.inside.wait(5)
+    assert suspect.inside.wait(20)
     assert suspect.alone is False
     third = Member(company)
-    assert third.inside.wait(5)
+    assert third.inside.wait(20)
     for each in (lasting, suspect, third):
         each.leave()
 
@@ -198,20 +198,20 @@ def test_nobody_waits_in_a_process_that_ends() -> None:
     stopping = threading.Event()
     company = Company(slots=4, patience=20, stopping=stopping.is_set)
     lasting = Member(company)
-    assert lasting.inside.wait(5)
+    assert lasting.inside.wait(20)
     suspect = Member(company, suspect=True)
     assert not suspect.inside.wait(0.2)
     stopping.set()
-    suspect.join(5)
+    suspect.join(20)
     assert isinstance(suspect.error, WorkerStopping)
     lasting.leave()
     stopping.clear()
-    assert Member(company, suspect=True).inside.wait(5)
+    assert Member(company, suspect=True).inside.wait(20)
 
 
 @pytest.mark.parametrize("suspect", [True, False])
 def test_where_one_runs_at_a_time_it_is_alone(suspect: bool) -> None:
     member = Member(Company(slots=1), suspect=suspect)
-    assert member.inside.wait(5)
+    assert member.inside.wait(20)
     assert member.alone is True
     member.leave()

@@ -105,7 +105,7 @@ def test_its_failure_is_the_steps(engine: Engine) -> None:
 def test_a_wake_for_something_else_sends_nothing_again(engine: Engine) -> None:
     @workflow(id="task_beside_timer")
     async def beside(ctx: WorkflowContext) -> Any:
-        timer = ctx.step.wait_for("timer", seconds=0.6)
+        timer = ctx.step.wait_for("timer", seconds=60)
         return await asyncio.gather(ctx.step.task("charge", "charge_card"), timer)
 
     id_ = engine.start(beside)
@@ -221,7 +221,7 @@ def test_a_wake_in_between_does_not_send_it_again(engine: Engine) -> None:
 
 
 def test_a_broker_that_is_away_delays_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "_BROKER_PAUSE", 0.6)
+    monkeypatch.setattr(tasks, "_BROKER_PAUSE", 60.0)
     id_ = engine.start(one)
     engine.sender.away = True
     hop = engine.deliver(id_)

@@ -30,7 +30,6 @@ a task with an ETA   Celery    'reminded of order 7'
 
 
 @pytest.mark.acceptance
-@pytest.mark.timeout(180)
 def test_both_ways_come_to_the_same(
     program: Callable[..., Program],
     tmp_path: Path,

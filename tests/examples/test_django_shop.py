@@ -21,7 +21,7 @@ EXAMPLE = ROOT / "examples" / "django_shop"
 README = EXAMPLE / "README.md"
 
 Start = Callable[..., Program]
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.acceptance
 
 
 class Shop:

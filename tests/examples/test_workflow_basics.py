@@ -37,7 +37,7 @@ SHOWN = [
 ]
 
 Start = Callable[..., Program]
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.acceptance
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_the_demo_would_notice_a_step_that_ran_twice(example: Start, tmp_path: P
 
 def test_main_says_what_to_do_where_no_worker_runs(example: Start) -> None:
     main = example("-c", "import main; main.SECONDS = 1; raise SystemExit(main.run())")
-    assert main.wait(60) == 1
+    assert main.wait(120) == 1
     assert "Does a worker run? Start one: python worker.py" in main.text()
 
 
@@ -177,7 +177,7 @@ def _verdict(example: Start, tmp_path: Path, more: list[tuple[str, str, float]])
         "json.dumps(demo.verdict(lines, killed=2.5)))"
     )
     asked = example("-c", code)
-    assert asked.wait(30) == 0, asked.tail()
+    assert asked.wait(120) == 0, asked.tail()
     found: list[str] = json.loads(answer.read_text())
     return found
 
@@ -189,7 +189,7 @@ def _assert_all_shown(text: str) -> None:
 def _assert_nothing_left(tmp_path: Path) -> None:
     assert list(tmp_path.glob("polos-demo-*")) == []
     # A child that was killed may take a moment to go.
-    until(lambda: not _workers_in(tmp_path), deadline=10)
+    until(lambda: not _workers_in(tmp_path))
 
 
 def _workers_in(folder: Path) -> list[int]:

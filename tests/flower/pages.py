@@ -44,7 +44,7 @@ class Site:
 
     def get(self, path: str, **given: Any) -> httpx.Response:
         """Ask for a page, and don't go where it leads."""
-        return httpx.get(f"{self.url}{path}", timeout=60, **given)
+        return httpx.get(f"{self.url}{path}", timeout=60, trust_env=False, **given)
 
     def page(self, execution_id: str, **query: str) -> httpx.Response:
         """The page of an execution."""

@@ -17,6 +17,7 @@ from polos.flower.assets import FOLDER
 from polos.model.records import Kind
 from polos.model.states import Status
 from polos.model.steps import StepPlace
+from polos.model.workers import WorkerReport
 from polos.store.sql_store import SqlStore
 from tests.flower.executions import HOSTILE, MS, SECOND, Written
 from tests.flower.pages import Site, opened
@@ -210,9 +211,31 @@ def test_a_queued_one_and_one_without_steps(site: Site) -> None:
     Written(site.store, "queued", 5 * SECOND).put(Status.QUEUED)
     text = read(site.page("queued")).text
     assert "No worker has taken it yet" in text
+    assert "no worker is alive: start one." in text
     assert "No step is recorded yet." in text
     Written(site.store, "empty", 5 * SECOND).put(Status.COMPLETED)
     assert "It ended without a step." in read(site.page("empty")).text
+
+
+def test_what_is_due_says_why_no_worker_takes_it(site: Site) -> None:
+    queues = ("celery",)
+    site.store.report(WorkerReport("able", "owner", 1, 1, queues, ("order_processor",)))
+    try:
+        for id_, ago, more, said in (
+            ("renamed", 3, {"workflow_id": "gone"}, "no living worker has the workflow 'gone'"),
+            ("elsewhere", 3, {"queue": "slow"}, "consumes the queue 'slow': start one with -Q"),
+            ("taken-soon", 3, {}, ""),
+            ("not-due", -3, {"workflow_id": "gone"}, ""),
+        ):
+            it = Written(site.store, id_, 5 * SECOND, **more)
+            it.columns["wake_at"] = it.now - ago * SECOND
+            it.wait("pause", MS, 2 * SECOND).put(Status.WAITING)
+            text = read(site.page(id_)).text
+            assert "Waits for step pause until " in text
+            assert said in text
+            assert ("start one" in text) is bool(said)
+    finally:
+        site.store.sign_off("able", "owner")
 
 
 @pytest.mark.parametrize("kind", list(Kind))

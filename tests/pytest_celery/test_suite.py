@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from celery import chain
 from pytest_celery import CeleryTestSetup
 
@@ -10,8 +9,6 @@ from polos import ExecutionHandle, Polos
 from polos.codec import decode
 from tests.pytest_celery import flows
 from tests.support.processes import until
-
-pytestmark = pytest.mark.timeout(300)
 
 
 def test_workflows_and_tasks(celery_setup: CeleryTestSetup, polos: Polos) -> None:

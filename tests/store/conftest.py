@@ -96,6 +96,12 @@ def postgres_store(postgres_database: Database) -> SqlStore:
     return SqlStore(postgres_database)
 
 
+@pytest.fixture(params=["postgresql", "mariadb"])
+def rows_store(request: pytest.FixtureRequest) -> SqlStore:
+    """The same on the databases that lock single rows."""
+    return SqlStore(request.getfixturevalue(_DATABASES[request.param]))
+
+
 def _opened(url: str) -> Iterator[Database]:
     database = Database(url, synchronous="NORMAL")
     upgrade(database)

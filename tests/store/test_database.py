@@ -110,7 +110,7 @@ def test_a_deadlock_is_tried_again(postgres_store: SqlStore) -> None:
             calls.append(first)
             lock(connection, first)
             if len(calls) <= 2:
-                both.wait(10)
+                both.wait(60)
             lock(connection, second)
             add = update(executions).where(executions.c.id == first)
             connection.execute(add.values(dispatches=executions.c.dispatches + 1))
@@ -252,7 +252,7 @@ def test_a_server_out_of_reach_is_told_at_once_and_without_the_password(url: str
     begun = time.monotonic()
     with pytest.raises(StoreUnavailable, match="can't be reached") as caught:
         database.run(text("SELECT 1"))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     assert SECRET not in str(caught.value)
     assert SECRET not in repr(caught.value)
     assert "/name" in str(caught.value)
@@ -272,7 +272,7 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
         begun = time.monotonic()
         with pytest.raises(StoreUnavailable):
             database.run(text("SELECT 1"))
-        assert 1 < time.monotonic() - begun < 8
+        assert 1 < time.monotonic() - begun < 30
 
 
 def test_the_time_to_connect_is_bounded_without_a_word_in_the_url(

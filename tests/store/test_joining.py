@@ -278,7 +278,7 @@ def test_a_key_whose_holder_is_not_committed_yet(
             thread.join(0.3)
             assert not second
             connection.commit() if commit else connection.rollback()
-        thread.join(30)
+        thread.join(60)
         assert (second[0].id == first.id) is commit
         assert store.get(second[0].id) == second[0]
 
@@ -358,7 +358,7 @@ def test_an_asynchronous_session(
     lost, kept = asyncio.run(both())
     assert store.get(lost.id) is None
     assert store.get(kept.id) == kept
-    until(lambda: hints.sent == [kept.id], 10)
+    until(lambda: hints.sent == [kept.id])
 
 
 def test_connections_of_drivers(

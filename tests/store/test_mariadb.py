@@ -111,7 +111,7 @@ def crossing(store: SqlStore) -> list[Any]:
             calls.append(first)
             lock(connection, first)
             if len(calls) <= 2:
-                both.wait(10)
+                both.wait(60)
             lock(connection, second)
             add = update(executions).where(executions.c.id == first)
             connection.execute(add.values(dispatches=executions.c.dispatches + 1))
@@ -139,7 +139,7 @@ def test_a_wait_for_a_lock_that_takes_too_long_is_tried_again(
     def holder(connection: Connection) -> None:
         lock(connection, "one")
         held.set()
-        assert begun.wait(20)
+        assert begun.wait(60)
 
     def waiter(connection: Connection) -> None:
         calls.append(1)
@@ -150,9 +150,9 @@ def test_a_wait_for_a_lock_that_takes_too_long_is_tried_again(
     held = threading.Event()
     thread = threading.Thread(target=lambda: maria_store.database.transaction(holder))
     thread.start()
-    assert held.wait(20)
+    assert held.wait(60)
     maria_store.database.transaction(waiter)
-    thread.join(20)
+    thread.join(60)
     assert len(calls) >= 2
 
 

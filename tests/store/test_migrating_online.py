@@ -150,7 +150,7 @@ def test_one_that_waits_for_another_does_so_without_a_snapshot(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
             "AND state LIKE 'idle in transaction%' AND backend_xmin IS NULL"
         )
-        until(lambda: old.run(locked)[0][0] >= 2, deadline=20)
+        until(lambda: old.run(locked)[0][0] >= 2)
         first.let_go()
         assert (first.result(), second.result()) == (SCHEMA, SCHEMA)
     assert_complete(old, expected)

@@ -139,7 +139,7 @@ def test_transactions_share_one_connection(postgres_server: PostgresServer) -> N
         barrier = threading.Barrier(2)
 
         def work(store: SqlStore, name: str) -> None:
-            barrier.wait(10)
+            barrier.wait(60)
             for number in range(10):
                 store.start_many([new(f"{name}{number}{place}") for place in range(3)])
                 store.redispatch(10)

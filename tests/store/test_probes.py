@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
 from polos.cli.doctor import of_database
 from polos.cli.doctor.finding import Level
-from polos.errors import StoreUnavailable
+from polos.errors import StoreDenied, StoreUnavailable
 from polos.model.facts import PoolerFacts
 from polos.store import probes
 from polos.store.database import Database
+from polos.store.schema import metadata
+from polos.store.sql_store import SqlStore
+from tests.store.scenes import new
+from tests.support.mariadb import MariaServer
 from tests.support.servers import HOST, PostgresServer, free_port
 
 MOUNTS = """\
@@ -52,6 +57,52 @@ def test_a_pooler_that_serves_by_transaction_is_found(
         database = Database(url)
         assert probes.pooler(database) == PoolerFacts(between=pooled, by_transaction=pooled)
         database.close()
+
+
+def test_a_user_without_rights_on_postgresql(postgres_database: Database) -> None:
+    reader = f"reader_{uuid4().hex[:8]}"
+    for statement in (
+        f"CREATE ROLE {reader} LOGIN PASSWORD 'secret'",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}",
+    ):
+        postgres_database.run(text(statement))
+    _may_only_read(postgres_database, reader)
+    postgres_database.run(text(f"DROP OWNED BY {reader}"))
+    postgres_database.run(text(f"DROP ROLE {reader}"))
+
+
+def test_a_user_without_rights_on_mariadb(
+    mariadb_database: Database, mariadb_server: MariaServer
+) -> None:
+    reader = f"reader_{uuid4().hex[:8]}"
+    name = mariadb_database.engine.url.database
+    mariadb_server.execute(
+        f"CREATE USER {reader}@'127.0.0.1' IDENTIFIED BY 'secret'",
+        f"GRANT SELECT ON {name}.* TO {reader}@'127.0.0.1'",
+    )
+    _may_only_read(mariadb_database, reader)
+    mariadb_server.execute(f"DROP USER {reader}@'127.0.0.1'")
+
+
+def _may_only_read(database: Database, reader: str) -> None:
+    SqlStore(database).start(new("there"))
+    assert probes.refusals(database) == ()
+    url = database.engine.url.set(username=reader, password="secret")
+    weak = Database(url.render_as_string(hide_password=False))
+    store = SqlStore(weak)
+    assert store.get("there")
+    with pytest.raises(StoreDenied, match=r"denied .*polos_executions.*Grant SELECT, INS") as told:
+        store.start(new("other"))
+    assert "secret" not in str(told.value)
+    found = probes.refusals(weak)
+    finding = of_database.of_rights(found)
+    assert finding
+    assert finding.level is Level.ERROR
+    assert "denied" in finding.text
+    with pytest.raises(StoreDenied, match="may make tables"):
+        weak.transaction(metadata.drop_all)
+    weak.close()
+    assert [SqlStore(database).get(id_) is not None for id_ in ("there", "other")] == [True, False]
 
 
 def test_connections_are_counted(database: Database) -> None:

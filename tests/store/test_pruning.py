@@ -10,9 +10,11 @@ from sqlalchemy import insert
 from polos.model.outcome import Completed
 from polos.model.records import Kind, Wait
 from polos.model.states import ENDED, Status
+from polos.store.outcomes import lock
 from polos.store.schema import checkpoints
 from polos.store.sql_store import SqlStore
 from tests.store.scenes import edit, everything, new, now, put, running, step
+from tests.store.threads import Background
 
 DAY = 86_400.0
 LONG_AGO = 5
@@ -60,6 +62,21 @@ def test_what_celery_has_not_stored_or_what_is_to_be_cancelled_below_it_stays(
     ended(store, "unannounced", unannounced=True)
     ended(store, "descends", Status.CANCELLED, cancel_descends=True)
     assert store.prune(DAY, 10) == 0
+
+
+def test_what_is_locked_is_left_to_the_next_time(rows_store: SqlStore) -> None:
+    store = rows_store
+    for name in ("one", "two", "three"):
+        ended(store, name)
+    running(store, "open")
+    with store.database.engine.begin() as other:
+        lock(other, "one")
+        lock(other, "open")
+        pruning = Background(store.database, lambda: store.prune(DAY, 10))
+        assert not pruning.is_blocked()
+        assert pruning.result() == 2
+    assert left(store) == ["one", "open"]
+    assert store.prune(DAY, 10) == 1
 
 
 def test_a_tree_goes_when_all_of_it_that_refers_to_the_other_has_ended(store: SqlStore) -> None:

@@ -233,8 +233,9 @@ def test_rows_that_others_have_locked_are_passed_over(three: SqlStore) -> None:
 
     statement = count_up.where(executions.c.id.in_(oldest(2))).returning(executions.c.id)
     hold = lambda: three.database.transaction(lock)  # noqa: E731
-    with held(three.database, hold, before="AS marked"):
+    with held(three.database, hold, before="AS marked") as other:
         found = three.database.run(statement, {"more": 1})
+        assert not other.done, "it waited for the row"
     assert {it.id for it in found} == {"two", "three"}
 
 

@@ -16,7 +16,7 @@ from tests.store.scenes import claim, edit, everything, new, now, parked, row, r
 from tests.store.threads import Background, errors, race
 from tests.support.statements import statements
 
-CLOSE = SECOND // 2
+CLOSE = 3 * SECOND
 
 
 def sleeping(store: SqlStore, seconds: float, execution_id: str = "one", **given) -> int:
@@ -45,12 +45,12 @@ def test_a_long_wait_is_left_alone_until_its_time_is_near(store: SqlStore) -> No
     before = everything(store.database)
     assert store.send_ahead(10) == store.wake_due(10) == store.redispatch(10) == ()
     assert everything(store.database) == before
-    let_pass(store, 3569)
+    let_pass(store, 3560)
     assert store.send_ahead(10) == ()
-    let_pass(store, 2)
+    let_pass(store, 11)
     [hint] = store.send_ahead(10)
     assert hint.execution_id == "one"
-    assert hint.countdown == pytest.approx(29, abs=0.5)
+    assert 24 < hint.countdown <= 29
 
 
 def test_a_hint_sent_ahead_is_sent_once(store: SqlStore) -> None:
@@ -58,14 +58,14 @@ def test_a_hint_sent_ahead_is_sent_once(store: SqlStore) -> None:
     let_pass(store, 15)
     [hint] = store.send_ahead(10)
     assert (hint.queue, hint.priority, hint.celery_options) == ("slow", 2, b"\x00")
-    assert hint.countdown == pytest.approx(25, abs=0.5)
+    assert 20 < hint.countdown <= 25
     stored = row(store.database, "one")
     assert stored["dispatch_at"] == stored["wake_at"] + SECOND
     assert stored["status"] == Status.WAITING
     assert store.send_ahead(10) == store.wake_due(10) == ()
 
 
-@pytest.mark.parametrize(("seconds", "in_horizon"), [(29, True), (31, False)])
+@pytest.mark.parametrize(("seconds", "in_horizon"), [(29, True), (40, False)])
 def test_a_park_within_the_horizon_needs_no_hint_of_the_sweep(
     store: SqlStore, seconds: float, in_horizon: bool
 ) -> None:
@@ -86,14 +86,15 @@ def test_a_countdown_is_never_beyond_the_horizon(store: SqlStore) -> None:
 
 def test_the_sweep_wakes_one_second_after_the_due_time(store: SqlStore) -> None:
     sleeping(store, 20)
-    let_pass(store, 20.5)
+    let_pass(store, 20.1)
     assert store.wake_due(10) == ()
-    let_pass(store, 0.6)
+    let_pass(store, 1)
     [hint] = store.wake_due(10)
     assert (hint.execution_id, hint.countdown) == ("one", 0)
     stored = row(store.database, "one")
     assert (stored["status"], stored["wake_at"]) == (Status.QUEUED, None)
-    assert stored["dispatch_at"] - now(store.database) == pytest.approx(REDISPATCH_AFTER, abs=CLOSE)
+    left = stored["dispatch_at"] - now(store.database)
+    assert REDISPATCH_AFTER - CLOSE < left <= REDISPATCH_AFTER
     assert store.wake_due(10) == ()
     # A wait that ended by itself is no completion from outside.
     assert stored["wakeups"] == 0
@@ -133,9 +134,10 @@ def test_each_wait_is_woken_by_one_of_two_sweeps(store: SqlStore) -> None:
     assert sorted(ids(results[0]) + ids(results[1]) + ids(store.wake_due(100))) == sorted(names)
 
 
-def test_a_sweep_passes_by_what_is_locked(postgres_store: SqlStore) -> None:
-    store = postgres_store
-    for name in ("one", "two"):
+def test_a_sweep_passes_by_what_is_locked(rows_store: SqlStore) -> None:
+    store = rows_store
+    # Few: a database reads all rows of a small table, also those that it looks for by their keys.
+    for name in ("one", "two", "three"):
         sleeping(store, 10, name)
         store.start(new(f"queued-{name}"))
     let_pass(store, 20)
@@ -144,19 +146,19 @@ def test_a_sweep_passes_by_what_is_locked(postgres_store: SqlStore) -> None:
         lock(other, "queued-one")
         waking = Background(store.database, lambda: store.wake_due(10))
         assert not waking.is_blocked()
-        assert ids(waking.result()) == ["two"]
+        assert sorted(ids(waking.result())) == ["three", "two"]
         sending = Background(store.database, lambda: store.redispatch(10))
         assert not sending.is_blocked()
-        assert ids(sending.result()) == ["queued-two"]
+        assert sorted(ids(sending.result())) == ["queued-three", "queued-two"]
     assert ids(store.wake_due(10)) == ["one"]
 
 
 def test_what_was_never_claimed_is_sent_again(store: SqlStore) -> None:
     store.start(new("one", queue="slow", priority=1, celery_options=b"\x00"))
     assert store.redispatch(10) == ()
-    let_pass(store, 4.5)
+    let_pass(store, 3)
     assert store.redispatch(10) == ()
-    let_pass(store, 0.6)
+    let_pass(store, 2.1)
     [hint] = store.redispatch(10)
     assert (hint.execution_id, hint.workflow_id) == ("one", "flow")
     assert (hint.queue, hint.priority, hint.celery_options) == ("slow", 1, b"\x00")
@@ -171,7 +173,7 @@ def test_it_is_sent_again_after_the_same_time_however_often(store: SqlStore) -> 
         edit(store.database, "one", dispatch_at=1)
         assert ids(store.redispatch(10)) == ["one"]
         delay = row(store.database, "one")["dispatch_at"] - now(store.database)
-        assert delay == pytest.approx(REDISPATCH_AFTER, abs=CLOSE)
+        assert REDISPATCH_AFTER - CLOSE < delay <= REDISPATCH_AFTER
 
 
 def test_a_claim_forgets_that_it_was_sent_again(store: SqlStore) -> None:

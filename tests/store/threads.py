@@ -17,11 +17,12 @@ from tests.support.statements import listen
 
 T = TypeVar("T")
 
-_DEADLINE = 20.0
+_DEADLINE = 60.0
 # A monitoring connection of its own sees the others; this one is never blocked itself.
 _BLOCKED = text(
     "SELECT count(*) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    "WHERE datname = current_database() AND wait_event_type = 'Lock' "
+    "AND backend_type = 'client backend'"
 )
 _BLOCKED_IN_INNODB = text("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
 

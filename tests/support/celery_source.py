@@ -33,9 +33,13 @@ def celery_examples() -> Path:
         CACHE.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
             _unpack(_download(release, Path(folder)), release, Path(folder))
-            if not kept.is_dir():
-                kept.parent.mkdir(exist_ok=True)
+            kept.parent.mkdir(exist_ok=True)
+            try:
                 (Path(folder) / f"celery-{release}" / "examples").rename(kept)
+            except OSError:
+                # Another test process may have been faster.
+                if not kept.is_dir():
+                    raise
     return kept
 
 

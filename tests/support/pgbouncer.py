@@ -85,6 +85,7 @@ class PgBouncer(Server):
         user = UNPRIVILEGED if os.geteuid() == 0 else None
         if user:
             self.folder.chmod(0o755)
+            config.chmod(0o644)
         return Program(
             [self._binary, config], log=self.log, name=self.name, cwd=self.folder, user=user
         ).start()

@@ -25,7 +25,7 @@ _TAIL = 60
 
 def until(
     predicate: Callable[[], T],
-    deadline: float = 30.0,
+    deadline: float = 60.0,
     every: float = 0.05,
     message: str | Callable[[], str] = "",
 ) -> T:
@@ -35,12 +35,15 @@ def until(
         AssertionError: after ``deadline`` seconds; with ``message``, made only then.
     """
     end = time.monotonic() + deadline
+    late = False
     while not (value := predicate()):
-        if time.monotonic() >= end:
+        if late:
             said = message() if callable(message) else message
             what = said or getattr(predicate, "__qualname__", repr(predicate))
             raise AssertionError(f"not within {deadline:g} s: {what}")
         time.sleep(every)
+        # Asked once more then: this process may have had no turn in between.
+        late = time.monotonic() >= end
     return value
 
 
@@ -127,7 +130,7 @@ class Program:
         return "\n".join(self.text().splitlines()[-lines:])
 
     def wait_for(
-        self, condition: str | Callable[[], T], deadline: float = 30.0, *, after: int = 0
+        self, condition: str | Callable[[], T], deadline: float = 60.0, *, after: int = 0
     ) -> T | bool:
         """Wait for a text in its output, or for what a function says.
 
@@ -151,7 +154,7 @@ class Program:
 
         return until(met, deadline, message=lambda: f"{self.name}: {condition!r}\n{self.tail()}")
 
-    def wait(self, deadline: float = 30.0) -> int:
+    def wait(self, deadline: float = 60.0) -> int:
         """Wait for its end; its exit status."""
         assert self._process is not None, f"{self.name} was not started"
         try:
@@ -168,7 +171,7 @@ class Program:
         else:
             os.kill(self.pid, sig)
 
-    def stop(self, deadline: float = 30.0, sig: int = signal.SIGTERM) -> int:
+    def stop(self, deadline: float = 60.0, sig: int = signal.SIGTERM) -> int:
         """Ask it to end, and wait for that; its exit status."""
         self.kill(sig)
         return self.wait(deadline)

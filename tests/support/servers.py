@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -33,12 +33,25 @@ HOST = "127.0.0.1"
 UNPRIVILEGED = "nobody"
 
 
-def free_port() -> int:
-    """A free port, below those that outgoing connections take: it is still free at a restart."""
-    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe, suppress(OSError):
+# Below those that outgoing connections take: a port is still free at a restart.
+_PORTS = range(20_000, 32_000)
+_reserved: list[socket.socket] = []
+
+
+def free_port(among: Sequence[int] = _PORTS) -> int:
+    """A free port that no other test process is given, also while nothing listens at it.
+
+    What keeps it is a socket for datagrams at the same number, which no server here takes; it is
+    this process's as long as it lives.
+    """
+    for port in random.SystemRandom().sample(among, min(len(among), 100)):
+        kept = socket.socket(type=socket.SOCK_DGRAM)
+        with suppress(OSError), socket.socket() as probe:
+            kept.bind((HOST, port))
             probe.bind((HOST, port))
+            _reserved.append(kept)
             return port
+        kept.close()
     raise AssertionError("no free port found")
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, text
 from tests.support.mariadb import MariaServer
 from tests.support.pgbouncer import PgBouncer
 from tests.support.processes import ROOT, Program
-from tests.support.servers import PostgresServer, RedisServer, Server
+from tests.support.servers import PostgresServer, RedisServer, Server, free_port
 
 
 def query(url: str, statement: str) -> list[tuple[object, ...]]:
@@ -193,13 +193,13 @@ def test_a_program_ends_with_its_children(program, until) -> None:
     assert parent.wait() == -signal.SIGKILL
     assert child.is_running()
     parent.close()
-    until(lambda: gone(child.pid), deadline=5)
+    until(lambda: gone(child.pid))
 
 
 def test_waiting_for_a_program_that_ended_shows_its_words(program) -> None:
     broken = program(sys.executable, "-c", "print('no such luck')")
     with pytest.raises(AssertionError, match="no such luck"):
-        broken.wait_for("ready", deadline=10)
+        broken.wait_for("ready")
 
 
 def test_a_program_has_the_project_but_not_this_environment(program, monkeypatch) -> None:
@@ -210,6 +210,16 @@ def test_a_program_has_the_project_but_not_this_environment(program, monkeypatch
     said = program(sys.executable, "-c", source, env={"POLOS_HOME": "x"})
     assert said.wait() == 0
     assert said.text().strip() == "['POLOS_HOME']"
+
+
+def test_a_port_is_given_to_one_test_process_only(program) -> None:
+    port = free_port()
+    with pytest.raises(AssertionError, match="no free port"):
+        free_port([port])
+    source = f"from tests.support.servers import free_port; print(free_port([{port}]))"
+    other = program(sys.executable, "-c", source)
+    assert other.wait() == 1
+    assert "no free port" in other.text()
 
 
 def test_until_says_what_it_waited_for(until) -> None:
@@ -238,8 +248,8 @@ def test_nothing_outlives_a_test_process_that_was_killed(until) -> None:
     )
     assert ran.returncode == -signal.SIGKILL
     redis, postgres, *folders = ran.stdout.split()
-    until(lambda: gone(int(redis)) and gone(int(postgres)), deadline=15)
-    until(lambda: not any(Path(folder).exists() for folder in folders), deadline=15)
+    until(lambda: gone(int(redis)) and gone(int(postgres)))
+    until(lambda: not any(Path(folder).exists() for folder in folders))
 
 
 def test_a_closed_program_can_be_started_again(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from polos.cli.doctor import asking, of_broker, of_database, of_workers
 from polos.cli.doctor.facts import BrokerFacts, CeleryFacts
 from polos.cli.doctor.finding import Finding, Level, error, ok, warning
 from polos.cli.target import Target
-from polos.errors import StoreUnavailable
+from polos.errors import StoreDenied, StoreUnavailable
 from polos.model.facts import Overview, PoolerFacts
 from polos.model.words import counted
 from polos.store import overview, probes
@@ -63,6 +63,7 @@ class Examination:
         schema = [*_isolated("schema", self._schema)]
         yield from schema
         if all(found.level is not Level.ERROR for found in schema):
+            yield from _isolated("rights", self._rights)
             yield from self._of_project()
 
     def _of_project(self) -> Iterator[Finding]:
@@ -119,7 +120,14 @@ class Examination:
         return [ok("database", f"{self._database.url} answers")]
 
     def _schema(self) -> Found:
-        return [of_database.of_schema(found_schema(self._database), SCHEMA)]
+        try:
+            found = found_schema(self._database)
+        except StoreDenied as fault:
+            return [of_database.of_rights([fault.reason])]
+        return [of_database.of_schema(found, SCHEMA)]
+
+    def _rights(self) -> Found:
+        return [of_database.of_rights(probes.refusals(self._database))]
 
     def _connections(self) -> Found:
         facts = probes.connections(self._database)

@@ -14,6 +14,7 @@ _REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "lustre", "fu
 # Two clocks that an NTP daemon keeps are closer than this.
 _CLOCK_SECONDS = 2.0
 _MOST_OF_THEM = 0.8
+_MIGRATE = "run 'polos migrate', with the same -A as this command"
 
 
 def of_server(facts: ServerFacts) -> Iterator[Finding]:
@@ -72,13 +73,25 @@ def _of_isolation(facts: ServerFacts) -> Finding:
 def of_schema(found: str | None, needed: str) -> Finding:
     """Whether the tables are there, and new enough."""
     if found is None:
-        return error("schema", "the database has no tables of Polos", "run 'polos migrate'")
+        return error("schema", "the database has no tables of Polos", _MIGRATE)
     if found < needed:
-        return error(
-            "schema", f"the schema is {found}, this code needs {needed}", "run 'polos migrate'"
-        )
+        return error("schema", f"the schema is {found}, this code needs {needed}", _MIGRATE)
     newer = " (newer than this code, which is fine)" if found > needed else ""
     return ok("schema", f"schema {found}{newer}")
+
+
+def of_rights(refusals: Sequence[str] | None) -> Finding | None:
+    """Whether the user of the database may do what Polos does."""
+    if refusals is None:
+        return None
+    if not refusals:
+        return ok("rights", "the database's user may read and write the tables")
+    more = f" and {len(refusals) - 1} more like it" if len(refusals) > 1 else ""
+    return error(
+        "rights",
+        f"the database's user may not do what workers do: {refusals[0]}{more}",
+        "grant it SELECT, INSERT, UPDATE and DELETE on the tables polos_*",
+    )
 
 
 def of_clock(facts: ClockFacts) -> Finding:

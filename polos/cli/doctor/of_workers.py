@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from polos.cli.doctor.facts import WorkerAnswer
 from polos.cli.doctor.finding import Finding, error, ok, warning
 from polos.model.facts import SILENT, Overview, SeenWorker
+from polos.model.unclaimed import unconsumed
 from polos.model.words import counted
 from polos.model.workers import WorkerReport
 
@@ -56,11 +58,15 @@ def _of_silent(workers: Sequence[SeenWorker]) -> Iterator[Finding]:
 
 def _of_unserved(seen: Overview, alive: Sequence[WorkerReport]) -> Iterator[Finding]:
     served = {workflow for worker in alive for workflow in worker.workflows}
+    due: Counter[str] = Counter()
     for work in seen.due:
-        if work.workflow_id not in served:
+        # Of each queue by itself.
+        due[work.workflow_id] += work.number
+    for workflow, number in due.items():
+        if workflow not in served:
             yield error(
                 "workflows",
-                f"{counted(work.number, 'execution')} of {work.workflow_id!r} due, and no living "
+                f"{counted(number, 'execution')} of {workflow!r} due, and no living "
                 "worker has its code",
                 "start a worker that imports it (autodiscover_tasks, imports, POLOS_WORKFLOWS)",
             )
@@ -84,8 +90,9 @@ def of_queues(
         if queue:
             wanted[work.workflow_id, queue] = work.number
     for (workflow, queue), number in sorted(wanted.items()):
-        if _unconsumed(workflow, queue, alive):
-            due = f", and {number} are due" if number else ""
+        # No worker at all is said elsewhere.
+        if unconsumed(workflow, queue, alive):
+            due = f"; due are {number:,}" if number else ""
             kind = error if number else warning
             yield kind(
                 "queues",
@@ -93,12 +100,6 @@ def of_queues(
                 f"its code consumes{due}",
                 f"start a worker with -Q {queue}, or change task_routes",
             )
-
-
-def _unconsumed(workflow: str, queue: str, alive: Sequence[WorkerReport]) -> bool:
-    able = [worker for worker in alive if workflow in worker.workflows]
-    # No worker at all is said elsewhere.
-    return bool(able) and all(worker.queues and queue not in worker.queues for worker in able)
 
 
 def of_answers(

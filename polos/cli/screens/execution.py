@@ -65,6 +65,17 @@ def _head(execution: dict[str, Any], now: datetime, glyphs: Glyphs) -> Iterator[
         yield Text(glyphs.dot.join(labels), style="dim")
     if "payload" in execution:
         yield Text(f"payload {short(execution['payload'])}", style="dim")
+    if execution["status"] == "running":
+        yield from _at_work(execution)
+    if execution.get("unclaimed"):
+        yield Text(one_line(execution["unclaimed"]), style="yellow")
+
+
+def _at_work(execution: dict[str, Any]) -> Iterator[Text]:
+    steps = ", ".join(map(one_line, execution.get("executing") or ()))
+    worker = f" on {one_line(execution['worker'])}" if execution.get("worker") else ""
+    if steps or worker:
+        yield Text(f"at work{worker}{f' in {steps}' if steps else ''}", style="dim")
 
 
 def _said(execution: dict[str, Any], now: datetime) -> Iterator[str]:
@@ -151,6 +162,11 @@ def _end(execution: dict[str, Any]) -> Iterator[Text]:
         yield Text(f"{kind}: ", style="bold red").append(
             inert(str(execution["error"])), style="not bold default"
         )
+        # What it ends with has just been said.
+        said = f"{execution.get('error_type')}: {execution['error']}"
+        frames = (execution.get("traceback") or "").rstrip().removesuffix(said).rstrip()
+        if frames:
+            yield Text(inert(frames), style="dim")
     elif execution["status"] == "completed":
         yield Text("")
         yield Text("result ", style="dim").append(short(execution.get("result"), 2000))

@@ -20,7 +20,12 @@ _WIDE = 110
 
 
 def drawn(
-    items: Sequence[dict[str, Any]], now: datetime, width: int, glyphs: Glyphs, after: str = ""
+    items: Sequence[dict[str, Any]],
+    now: datetime,
+    width: int,
+    glyphs: Glyphs,
+    after: str = "",
+    place: str = "",
 ) -> RenderableType:
     """Executions as ``ExecutionSummary.to_dict`` gives them, one a line.
 
@@ -30,9 +35,10 @@ def drawn(
         width: of the screen, in cells.
         glyphs: what cut texts end with.
         after: what is said below them.
+        place: where they were looked for; said where there are none.
     """
     if not items:
-        return Text("no executions")
+        return Text(f"no executions {place}".rstrip())
     wide = width >= _WIDE
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("id", overflow="fold")

@@ -12,7 +12,7 @@ from polos.cli.choice import wants_json
 from polos.cli.exits import Code, Stopped
 from polos.cli.options import json_option, length
 from polos.cli.output import print_json, say
-from polos.cli.target import settings_of, target_of
+from polos.cli.target import target_of
 from polos.model.words import counted, lasting
 from polos.store.database import Database
 from polos.store.migrate import found_schema, upgrade
@@ -30,7 +30,8 @@ def migrate(context: click.Context, database_url: str | None) -> None:
     Safe to run while workers run, and from several places at once. On PostgreSQL the indexes of
     tables in use are built without a lock; that waits for transactions that are open meanwhile.
     """
-    settings = settings_of(context)
+    target = target_of(context)
+    settings = target.settings
     if database_url:
         settings = replace(settings, database_url=database_url)
     database = Database(settings.database_url, connections=1)
@@ -42,6 +43,12 @@ def migrate(context: click.Context, database_url: str | None) -> None:
     if wants_json(context):
         print_json({"database": database.url, "before": before, "after": after})
     say(context, f"{database.url}: schema {before or 'none'} -> {after}")
+    if database.embedded and not target.chosen:
+        click.echo(
+            "polos: that is the embedded database, as no other is configured here; for that of a "
+            "Celery app: polos -A proj migrate",
+            err=True,
+        )
 
 
 @click.command()

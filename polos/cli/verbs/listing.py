@@ -60,10 +60,11 @@ def list_(context: click.Context, /, limit: int, everything: bool, **filters: An
     data = {"items": items, "next_cursor": cursor}
     now = as_datetime(target.store.now())
     after = f"more: --cursor {cursor}" if cursor else ""
+    place = f"of project {target.settings.project_id} in {target.store.database.url}"
     show(
         context,
         data,
-        lambda console: screen.drawn(items, now, console.width, glyphs_of(console), after),
+        lambda console: screen.drawn(items, now, console.width, glyphs_of(console), after, place),
     )
 
 

@@ -9,13 +9,15 @@ import click
 
 from polos import codec
 from polos.cli import completions, output
+from polos.cli.doctor.asking import routes_of
 from polos.cli.options import json_option
 from polos.cli.screens import execution as screen
 from polos.cli.screens.glyphs import glyphs_of
-from polos.cli.target import target_of
+from polos.cli.target import Target, target_of
+from polos.client.unserved import unserved
 from polos.definition.masking import masked
 from polos.errors import CodecError, ExecutionNotFound
-from polos.model.records import as_datetime
+from polos.model.records import Execution, Micros, as_datetime
 from polos.worker.client import PolosClient
 
 _DEPTH = 8
@@ -31,19 +33,36 @@ def show(context: click.Context, execution_id: str, no_children: bool) -> None:
     """One execution: its steps, times, attempts, errors and children.
 
     The bars are to scale: the line above them says what their whole width is. A solid one is work,
-    a thin one a wait that holds no worker, a dotted one the time before a worker took it. What
-    runs at this moment is not shown: a step is recorded when it has ended.
+    a thin one a wait that holds no worker, a dotted one the time before a worker took it. A step
+    has its line when it has ended; what has run for some seconds is said above them.
     """
     target = target_of(context)
     found = asyncio.run(_read(target.client, execution_id, not no_children))
-    found["payload"] = _payload(target.client.get(execution_id).payload)
+    row, now = target.client.get(execution_id), target.store.now()
+    found["payload"] = _payload(row.payload)
+    found["traceback"] = _traceback(target, row)
+    found["unclaimed"] = _unclaimed(target, row, now)
     found = masked(found, target.settings.redact)
-    now = as_datetime(target.store.now())
     output.show(
         context,
         found,
-        lambda console: screen.drawn(found, now, console.width, glyphs_of(console)),
+        lambda console: screen.drawn(found, as_datetime(now), console.width, glyphs_of(console)),
     )
+
+
+def _traceback(target: Target, row: Execution) -> str | None:
+    """Where it failed: in the function of the step that led to it, or in its own."""
+    if row.failure is None:
+        return None
+    step = target.store.recorded(row.id, row.failure.cause) if row.failure.cause else None
+    failures = (step and step.failure, row.failure)
+    return next((it.traceback for it in failures if it and it.traceback), None)
+
+
+def _unclaimed(target: Target, row: Execution, now: Micros) -> str | None:
+    # Without an app nobody knows how it routes.
+    routes = routes_of(target.app, [row.workflow_id]) if target.chosen else {}
+    return unserved(target.store, row, now, routes.get(row.workflow_id, "")) or None
 
 
 def _payload(data: bytes) -> Any:

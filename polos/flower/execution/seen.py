@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from polos.client.unserved import unserved
 from polos.flower.execution.chart import Chart, chart_of
 from polos.flower.execution.looks import Look
 from polos.flower.execution.steps import Step, step_of
@@ -43,6 +43,7 @@ class Seen:
     chart: Chart | None = None
     family: Family | None = None
     step: Step | None = None
+    unclaimed: str = ""
 
     @property
     def has_ended(self) -> bool:
@@ -52,7 +53,10 @@ class Seen:
     @property
     def reason(self) -> str:
         """Why it stands as it does, where that can be said in a sentence."""
-        return "" if self.page is None else _reason(self.head, self.page, self.steps)
+        if self.page is None:
+            return ""
+        said = _reason(self.head, self.page)
+        return f"{said.removesuffix('.')}; {self.unclaimed}." if self.unclaimed else said
 
     @property
     def is_to_end(self) -> str:
@@ -97,7 +101,8 @@ def seen(served: Served, store: SqlStore, execution_id: str, look: Look) -> Seen
         if look.part in {"", "head"}:
             found = _with_values(served, found)
         if look.part != "family":
-            found = _with_steps(served, store, found)
+            why = one_line(unserved(store, head.execution, head.now))
+            found = replace(_with_steps(served, store, found), unclaimed=why)
         if look.part in {"", "family"}:
             found = replace(found, family=store.family(head, look.children))
         return found
@@ -153,7 +158,7 @@ def _weight(step: Step) -> int:
     return _OUTER + sum(round(1.3 * len(text)) + _FRAME for text in texts if text)
 
 
-def _reason(head: Head, page: StepPage, steps: Sequence[Step]) -> str:
+def _reason(head: Head, page: StepPage) -> str:
     execution = head.execution
     match execution.status.value:
         case "queued":

@@ -65,7 +65,7 @@ def test_what_is_bound_to_an_app_is_direct_whatever_the_environment_says(
     monkeypatch: pytest.MonkeyPatch, sqlite_url: str
 ) -> None:
     monkeypatch.setenv("POLOS_API_URL", URL)
-    app = Celery("direct", broker="memory://")
+    app = Celery("direct", broker="memory://", set_as_current=False)
     bound, own = Polos(app, database_url=sqlite_url), Polos(database_url=sqlite_url)
     assert bound.remote is own.remote is None
     assert bound.bound.app is app
@@ -126,7 +126,7 @@ def test_connections_are_closed_with_the_last_client_that_uses_them(
         tidy.start(other)
         assert server.held == 1
         other.close()
-        until(lambda: server.held == 0, 10)
+        until(lambda: server.held == 0, 30)
 
 
 PROGRAM = """

@@ -42,7 +42,7 @@ def test_only_a_certificate_that_is_known_will_do(
         with pytest.raises(ServerUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             client.start(request)
         client.close()
-        until(lambda: server.url not in background._clients, 10)
+        until(lambda: server.url not in background._clients, 30)
         assert not server.asked
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert client.start(request).workflow_id == "greet"

@@ -130,10 +130,10 @@ def test_who_comes_later_is_asked_for_at_once_and_not_on_one_more_connection(
         for number in range(60):
             waits.append(asyncio.ensure_future(client.wait_async(f"e{number}", 60)))
             wanted = {f"e{it}" for it in range(number + 1)}
-            await asyncio.to_thread(until, lambda it=wanted: asked_ids(server) == it, 10, 0.001)
+            await asyncio.to_thread(until, lambda it=wanted: asked_ids(server) == it, 30, 0.001)
         ends.end("e59")
         assert (await waits[59]).id == "e59"
-        await asyncio.to_thread(until, lambda: server.held <= 6, 10)
+        await asyncio.to_thread(until, lambda: server.held <= 6, 30)
         ends.end(*(f"e{number}" for number in range(60)))
         return [it.id for it in await asyncio.gather(*waits)]
 

@@ -105,3 +105,21 @@ def test_nothing_of_a_payload_reaches_the_terminal() -> None:
     )  # fmt: skip
     text = show(nasty, width=200)
     assert "\\x1b[31m[red]x\\x07\\u202e" in text
+
+
+def test_why_nobody_takes_it_and_where_it_failed() -> None:
+    waiting = {**ORDER, "unclaimed": "no living worker has it"}
+    assert show(waiting).splitlines()[4] == "no living worker has it"
+    trace = 'Traceback (most recent call last):\n  File "shop.py", line 7, in look\nKeyError: 1\n'
+    failed = {**ORDER, "status": "failed", "error": "1", "error_type": "KeyError"}
+    assert "Traceback" not in show({**failed, "traceback": None})
+    assert show({**failed, "traceback": trace}).endswith(
+        'KeyError: 1\nTraceback (most recent call last):\n  File "shop.py", line 7, in look'
+    )
+
+
+def test_what_is_at_work_now_and_where() -> None:
+    running = {**ORDER, "status": "running", "worker": "one@host", "executing": ["pick", "label"]}
+    assert show(running).splitlines()[4] == "at work on one@host in pick, label"
+    assert "at work" not in show({**running, "status": "waiting"})
+    assert "at work" not in show({**running, "worker": None, "executing": []})

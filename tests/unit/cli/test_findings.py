@@ -23,6 +23,7 @@ from polos.model.facts import (
 )
 from polos.model.records import Micros
 from polos.model.settings import Settings
+from polos.model.unclaimed import unclaimed
 from polos.model.workers import WorkerReport
 
 REDIS = BrokerFacts("redis://host", "redis", visibility=3600.0)
@@ -312,3 +313,28 @@ ANSWER = WorkerAnswer("one", "0.1.0", "5.7.0", 0.2, 0.5, {"project_id": "shop"})
 def test_answers(changed: dict[str, Any], expected: Any) -> None:
     answers = [replace(ANSWER, **changed)]
     assert bad(of_workers.of_answers(answers, "0.1.0", {"project_id": "shop"})) == expected
+
+
+def test_what_is_due_in_several_queues_is_one_finding() -> None:
+    due = tuple(DueWork("b", queue, number, Micros(0)) for queue, number in ((None, 2), ("q", 3)))
+    found = list(of_workers.of_workers(seen((A, 0.0), due=due), "default", ()))
+    [text] = [it.text for it in found if it.level is Level.ERROR]
+    assert text.startswith("5 executions of 'b' due")
+
+
+@pytest.mark.parametrize(
+    ("workflow", "queue", "alive", "said"),
+    [
+        ("a", "celery", [A], ""),
+        ("a", "", [A], ""),
+        ("a", "celery", [], "no worker is alive"),
+        ("b", "celery", [A], "no living worker has the workflow 'b'"),
+        ("a", "slow", [A], "consumes the queue 'slow': start one with -Q slow"),
+    ],
+)
+def test_why_nobody_takes_what_is_due(
+    workflow: str, queue: str, alive: list[WorkerReport], said: str
+) -> None:
+    text = unclaimed(workflow, queue, alive)
+    assert said in text
+    assert bool(text) is bool(said)

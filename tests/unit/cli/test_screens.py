@@ -85,6 +85,8 @@ def test_a_wide_list_has_more() -> None:
 
 def test_an_empty_list_says_so() -> None:
     assert text_of(listing.drawn([], START, 80, UNICODE)) == "no executions"
+    drawn = listing.drawn([], START, 80, UNICODE, place="of project p in sqlite:///x")
+    assert text_of(drawn) == "no executions of project p in sqlite:///x"
 
 
 def test_ids_are_never_cut() -> None:

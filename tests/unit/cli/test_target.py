@@ -56,9 +56,36 @@ def test_an_app_that_is_not_there() -> None:
 def test_an_app_whose_module_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "failing_proj.py").write_text("import no_such_module_either")
     monkeypatch.syspath_prepend(tmp_path)
-    said = refused("-A", "failing_proj", "list")
-    assert said.startswith("polos: -A failing_proj can't be imported:\n")
-    assert "ModuleNotFoundError: No module named 'no_such_module_either'" in said
+    assert refused("-A", "failing_proj", "list") == (
+        "polos: -A failing_proj can't be imported: ModuleNotFoundError: No module named "
+        f"'no_such_module_either' ({tmp_path}/failing_proj.py, line 1)\n"
+    )
+
+
+def test_an_app_whose_workflows_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "half_proj.py").write_text(
+        "from celery import Celery\nfrom polos import Polos\n"
+        "app = Celery('half', set_as_current=False, include=['half_flows'])\npolos = Polos(app)"
+    )
+    (tmp_path / "half_flows.py").write_text("def x(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert refused("-A", "half_proj", "start", "x") == (
+        "polos: what the Celery app 'half' imports can't be imported: SyntaxError: invalid syntax "
+        "(half_flows.py, line 1)\n"
+    )
+
+
+def test_code_of_the_environment_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flawed.py").write_text("import polos\nimport no_such_module_either\n")
+    monkeypatch.setenv("POLOS_HOME", str(tmp_path))
+    monkeypatch.setenv("POLOS_WORKFLOWS", str(tmp_path / "flawed.py"))
+    monkeypatch.delitem(sys.modules, "polos.celery_app", raising=False)
+    assert refused("start", "x") == (
+        "polos: what POLOS_WORKFLOWS names can't be imported: ModuleNotFoundError: No module named "
+        f"'no_such_module_either' ({tmp_path}/flawed.py, line 2)\n"
+    )
 
 
 def test_an_app_without_polos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

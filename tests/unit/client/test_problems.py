@@ -35,6 +35,7 @@ EVERY = [
     errors.StoreError("broken"),
     errors.StoreUnavailable("postgresql://db/x", "refused", True),
     errors.ServerUnavailable(URL, "refused"),
+    errors.StoreDenied("postgresql://db/x", "permission denied"),
     errors.SchemaError("postgresql://db/x", None, "0006"),
     errors.LeaseLost("e1"),
 ]

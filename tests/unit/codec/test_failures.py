@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
-from polos.codec import decode_failure, decode_history, encode_failure, failure_of
-from polos.errors import CodecError, StepExecutionError
+from polos.codec import decode_failure, decode_history, encode, encode_failure, failure_of
+from polos.engine.interrupting import call_user
+from polos.errors import CodecError, StepExecutionError, UnsupportedType
 from polos.model.records import Failure, Micros, Tried
 
 
@@ -109,6 +113,42 @@ def test_causes_and_groups_are_in_the_traceback() -> None:
     text = failure_of(caught(group)).traceback
     assert "the cause" in text
     assert "KeyError: 'two'" in text
+
+
+def test_a_traceback_begins_in_the_users_code() -> None:
+    def called() -> None:
+        raise KeyError("cents")
+
+    with pytest.raises(KeyError) as info:
+        call_user(called)
+    text = failure_of(_within(info.value)).traceback
+    assert text.startswith("Traceback (most recent call last):\n")
+    assert "in called" in text
+    assert "interrupting.py" not in text
+
+
+def test_of_what_polos_refuses_the_traceback_ends_in_the_users_code() -> None:
+    def called() -> None:
+        encode(object())
+
+    with pytest.raises(UnsupportedType) as info:
+        call_user(called)
+    text = failure_of(_within(info.value)).traceback
+    assert re.findall(r"in (\w+)$", text, re.M)[-1] == "called"
+    assert "can't be kept" in text
+
+
+def test_of_a_defect_of_polos_nothing_is_left_out() -> None:
+    broken: Any = None
+    with pytest.raises(TypeError) as info:
+        call_user(broken)
+    assert "in call_user" in failure_of(_within(info.value)).traceback
+
+
+def _within(error: BaseException) -> BaseException:
+    """Without the frame of the test, which is not within Polos."""
+    assert error.__traceback__ is not None
+    return error.with_traceback(error.__traceback__.tb_next)
 
 
 def test_a_history_may_say_more_than_this_release_knows() -> None:

@@ -17,6 +17,7 @@ SECRET = "s3cret"
     [
         ("postgresql://user@host/name", "postgresql", "psycopg"),
         ("postgresql+psycopg://user@host/name", "postgresql", "psycopg"),
+        ("postgres://user@host/name", "postgresql", "psycopg"),
         ("mysql://user@host/name", "mysql", "pymysql"),
         ("mariadb://user@host/name", "mariadb", "pymysql"),
         ("sqlite:///{folder}/polos.db", "sqlite", "pysqlite"),
@@ -73,7 +74,11 @@ def test_passwords_are_not_shown(url: str, shown: str) -> None:
     ("url", "what"),
     [
         (f"not a url {SECRET}", "no database URL"),
-        ("oracle://h/name", "no driver"),
+        ("oracle://h/name", "no driver.*in PostgreSQL, MariaDB, MySQL or SQLite"),
+        ("postgresql+pg8000://h/name", "no driver.*write postgresql://.*polos.postgres"),
+        ("postgresql+asyncpg://h/name", "asyncio only; write postgresql://.*polos.postgres"),
+        ("sqlite+aiosqlite:///name", "asyncio only; write sqlite:///file"),
+        (f"postgresql://u:p@{SECRET}@h/name", "write it as %40"),
         ("nonsense://h/name", "no driver"),
         ("sqlite://", "a file"),
         ("sqlite:///:memory:", "a file"),
