@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from polos import codec
+from polos.definition.default_client import process_slot
 from polos.definition.handle import ExecutionHandle
 from polos.definition.registry import registry
 from polos.definition.workflow import workflow
@@ -40,6 +41,12 @@ async def order_workflow(ctx: Any, payload: Order) -> Receipt: ...
 
 @workflow(id="running.anything")
 async def anything(ctx: Any): ...
+
+
+@pytest.fixture(autouse=True)
+def no_apps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests may have left apps behind, and one that is held is the default."""
+    monkeypatch.setattr(process_slot, "_bound", [])
 
 
 def test_run_gives_an_instance_of_the_result_type() -> None:
