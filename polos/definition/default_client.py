@@ -77,6 +77,7 @@ class ClientSlot:
             return self._client
         found = self._for(workflow_id)
         if len(found) > 1:
+            found.clear()  # it holds them
             gc.collect()  # apps are parts of circles
             found = self._for(workflow_id)
         if len(found) > 1:

@@ -269,6 +269,19 @@ def test_an_app_that_nobody_holds_is_gone(sqlite_url: str) -> None:
     flow("bind-later")
 
 
+def test_an_app_that_is_only_held_by_itself_is_none_to_choose_from(sqlite_url: str) -> None:
+    greet = flow()
+    gc.disable()
+    try:
+        Polos(make("gone"), sqlite_url)
+        kept = make("kept")
+        Polos(kept, sqlite_url)
+        id_ = greet.start().id
+    finally:
+        gc.enable()
+    assert bound_of(kept).store.get(id_) is not None
+
+
 def test_apps_that_are_closed_by_a_block(sqlite_url: str) -> None:
     greet = flow()
     with make() as app:

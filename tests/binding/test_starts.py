@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -163,3 +164,14 @@ def test_a_time_that_is_over_is_none(canvas: Canvas) -> None:
     sent = canvas.flow.apply_async(({"number": 1},), countdown=-5)
     canvas.deliver_all()
     assert sent.state == "SUCCESS"
+
+
+@pytest.mark.parametrize("when", ["countdown", "eta"])
+def test_what_is_due_later_is_a_wait_and_no_message(canvas: Canvas, when: str) -> None:
+    hour = datetime.now(UTC) + timedelta(hours=1)
+    given = {"countdown": 3600} if when == "countdown" else {"eta": hour}
+    sent = canvas.flow.apply_async(({"number": 1},), **given)
+    assert canvas.take() is None
+    found = canvas.polos.get(sent.id)
+    assert found.status == "waiting"
+    assert abs((found.wake_at or 0) / 1_000_000 - hour.timestamp()) < 60

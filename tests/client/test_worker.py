@@ -15,6 +15,7 @@ from polos import ConfigurationError, Polos, PolosClient, Worker, WorkflowContex
 from polos.binding.app_factory import make_app
 from polos.definition.registry import registry
 from polos.definition.workflow import Workflow
+from polos.worker import worker as working
 
 
 class Meeting:
@@ -139,6 +140,58 @@ def test_it_runs_so_many_executions_at_once(
     }
     asyncio.run(kinds[kind]())
     assert meeting.most == slots
+
+
+def test_what_does_not_end_in_time_is_taken_over(
+    client: PolosClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "_STOP_SECONDS", 0.2)
+    calls: list[int] = []
+    begun, released = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        calls.append(1)
+        begun.set()
+        if len(calls) == 1:
+            assert released.wait(60)
+        return len(calls)
+
+    async def take_over() -> tuple[str, int, int]:
+        handle = await blocked.invoke(client)
+        async with running(Worker(client, workflows=[blocked])):
+            assert await asyncio.to_thread(begun.wait, 60)
+        before = handle.status()
+        async with running(Worker(client, workflows=[blocked])):
+            found = await handle.result(60)
+            released.set()
+        return before, found, client.get(handle.id).recoveries
+
+    with registry.scoped():
+
+        @workflow(id="blocked")
+        def blocked(ctx: Any) -> int:
+            return ctx.step.run("slow", slow)
+
+        try:
+            # At once, and not when its lease has run out: nobody had to recover it.
+            assert asyncio.run(take_over()) == ("queued", 2, 0)
+        finally:
+            released.set()
+
+
+def test_the_first_that_runs_is_the_client_of_calls_that_name_none(
+    client: PolosClient, other: Workflow[Any, Any]
+) -> None:
+    async def nested() -> None:
+        async with Polos(workflows=[other]) as first:
+            async with Polos(workflows=[other]):
+                assert registry.default_client() is first
+                assert await other.run(timeout=60) == 7
+            assert registry.default_client() is first
+        assert registry.default_client() is None
+
+    registry.set_default_client(None)
+    asyncio.run(nested())
 
 
 def test_its_label_is_that_of_what_comes_as_a_plain_message(
