@@ -14,12 +14,12 @@ from polos.binding.kept_options import keep, known_priority
 from polos.binding.names import ETA_HEADER, EXPIRES_HEADER
 from polos.client.direct import DirectClient
 from polos.codec import encode_payload
-from polos.definition.names import MAX_SECONDS, check_priority, check_text
+from polos.definition.names import check_priority, check_text
 from polos.definition.registry import Registry
 from polos.errors import ExecutionExists, InvalidPayload, PolosError
 from polos.model.ports import Dispatcher, StartRequest
 from polos.model.records import Execution, Hint, as_datetime
-from polos.model.settings import Settings
+from polos.model.settings import LONGEST_SECONDS, Settings
 
 log = logging.getLogger("polos.worker")
 
@@ -192,6 +192,6 @@ def _queue_name(queue: Any) -> str | None:
 
 
 def _bounded(name: str, seconds: float) -> float:
-    if not seconds <= MAX_SECONDS:  # which nan isn't either
+    if not seconds <= LONGEST_SECONDS:  # which nan isn't either
         raise ValueError(f"{name} is {seconds} s; pass at most a hundred years")
     return seconds

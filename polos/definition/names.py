@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from polos.errors import ExecutionNotFound
-from polos.model.settings import LONGEST_RETENTION
+from polos.model.settings import LONGEST_SECONDS
 
 MAX_ID = 200
 MAX_TEXT = 255
 MAX_TAGS = 32
 # What AMQP has a byte for; other brokers have fewer.
 MAX_PRIORITY = 255
-# A hundred years: what is much longer is no time that every database holds.
-MAX_SECONDS = LONGEST_RETENTION * 86_400
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
@@ -120,7 +118,7 @@ def check_seconds(name: str, value: float | None) -> float | None:
         raise ValueError(f"{name} is {value!r}; pass a number of seconds, or None for no limit")
     if not math.isfinite(value) or value <= 0:
         raise ValueError(f"{name} is {value}; it must be positive, or None for no limit")
-    if value > MAX_SECONDS:
+    if value > LONGEST_SECONDS:
         raise ValueError(f"{name} is over a hundred years; pass less, or None for no limit")
     return value
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from polos.errors import ConfigurationError
+from polos.model.settings import LONGEST_SECONDS
 
 Errors = type[BaseException] | tuple[type[BaseException], ...]
-
-# A hundred years, in seconds: what is longer is no time that a database holds.
-_LONGEST = 36_500 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,8 @@ class RetryPolicy:
         """Seconds to wait after the given number of failed attempts, at least 1."""
         # 2.0**1024 overflows; the cap is reached long before.
         exponent = min(failed_attempts - 1, 64)
-        full = min(min(self.base_delay, _LONGEST) * 2.0**exponent, self.max_delay, _LONGEST)
+        base = min(self.base_delay, LONGEST_SECONDS)
+        full = min(base * 2.0**exponent, self.max_delay, LONGEST_SECONDS)
         return full * (1 - self.jitter * random.random())
 
 

@@ -15,12 +15,13 @@ from typing import Any
 from polos.errors import ConfigurationError
 
 HOME_NAME = ".polos"
-# A hundred years, in days.
+# A hundred years, in days and in seconds: what is longer is no time that every database holds.
 LONGEST_RETENTION = 36_500
+LONGEST_SECONDS = LONGEST_RETENTION * 86_400
 _YES = {"1", "true", "yes", "on"}
 _NO = {"0", "false", "no", "off"}
 _SYNCHRONOUS = ("NORMAL", "FULL", "EXTRA")
-# The least that each number may be; a hundred years, in seconds, is the most.
+# The least that each number may be.
 _LEAST: Mapping[str, float] = {
     "wait_threshold_seconds": 0,
     "lease_seconds": 1,
@@ -31,7 +32,6 @@ _LEAST: Mapping[str, float] = {
     "soft_shutdown_seconds": 0,
     "unwind_seconds": 0,
 }
-_MOST = LONGEST_RETENTION * 86_400
 # They are kept beside each execution.
 _LABELS = ("project_id", "deployment_id")
 _LONGEST_LABEL = 255
@@ -133,8 +133,8 @@ def _check(name: str, value: Any) -> None:
     wanted = ""
     if name == "retention_days" and not 0 <= value <= LONGEST_RETENTION:
         wanted = f"a number of days up to {LONGEST_RETENTION}, or 0 to keep all"
-    elif name in _LEAST and not _LEAST[name] <= value <= _MOST:  # which nan isn't either
-        wanted = f"a number from {_LEAST[name]} to {_MOST}"
+    elif name in _LEAST and not _LEAST[name] <= value <= LONGEST_SECONDS:  # which nan isn't either
+        wanted = f"a number from {_LEAST[name]} to {LONGEST_SECONDS}"
     elif name in _LABELS and not _is_label(value):
         wanted = f"a text of at most {_LONGEST_LABEL} characters, without NUL"
     if wanted:

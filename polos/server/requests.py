@@ -9,13 +9,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from polos.definition.names import MAX_ID, MAX_TAGS, MAX_TEXT
 from polos.model.listing import MOST_ON_A_PAGE
-from polos.model.settings import LONGEST_RETENTION
+from polos.model.settings import LONGEST_RETENTION, LONGEST_SECONDS
 from polos.model.states import Status
 
 MOST_IDS = 500
 MOST_IN_A_BATCH = 5000
 LONGEST_POLL = 60.0
-_LONGEST = LONGEST_RETENTION * 86_400.0
 _NO_NUL = r"^[^\x00]*$"
 
 
@@ -41,7 +40,7 @@ Label = Annotated[str, Field(max_length=MAX_TEXT, pattern=_NO_NUL)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_TEXT, pattern=_NO_NUL)]
 WorkflowName = Annotated[str, Field(min_length=1, max_length=MAX_ID, pattern=r"^[A-Za-z0-9_.-]+$")]
 Moment = Annotated[datetime, BeforeValidator(_iso), AfterValidator(_dated)]
-Seconds = Annotated[float, Field(gt=0, le=_LONGEST, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
 
 
 class Input(BaseModel):
@@ -80,7 +79,7 @@ class StartBody(Input):
     encoded_initial_state: str | None = Field(None, description="The same as Polos keeps it.")
     deployment_id: Name | None = Field(None, description="A label of who starts it.")
     delay_seconds: float = Field(
-        0, ge=0, le=_LONGEST, allow_inf_nan=False, description="When it is due, from now on."
+        0, ge=0, le=LONGEST_SECONDS, allow_inf_nan=False, description="When it is due, from now on."
     )
     declared: bool = Field(
         False, description="Whether it is started also where no worker was seen that has it."

@@ -22,7 +22,7 @@ from polos.store.callers import flush_committed
 from polos.store.columns import MYSQL
 from polos.store.connecting import begin_words, embedded_url, framework_url, make_engine, parsed
 from polos.store.prebuilt import Prebuilt, Transaction, run_in, transaction, wrapped
-from polos.store.refusals import first_line, is_away, is_conflict, is_denied, was_sent
+from polos.store.refusals import first_line, is_away, is_conflict, is_denied, is_read_only, was_sent
 from polos.store.rewriting import is_rewritten
 
 T = TypeVar("T")
@@ -250,6 +250,10 @@ class Database:
                 if conflict and tried < _TRIES:
                     pass
                 elif conflict or away:
+                    if is_read_only(error):
+                        # The primary may be another server by now: what is open leads to this one.
+                        self._here.let_go()
+                        self.engine.dispose()
                     raise StoreUnavailable(self.url, first_line(error), was_sent(error)) from error
                 elif is_denied(error):
                     raise StoreDenied(self.url, first_line(error)) from error

@@ -8,8 +8,11 @@ from sqlalchemy.exc import DBAPIError
 
 # PostgreSQL: serialization failure, deadlock.
 _RETRIED_STATES = frozenset({"40001", "40P01"})
+# Writes are refused, as by a server that was the primary before a failover.
+_READ_ONLY_STATE = "25006"
+_READ_ONLY_CODES = frozenset({1290, 1836})
 # Connection exceptions, insufficient resources, operator intervention.
-_AWAY_STATES = ("08", "53", "57P")
+_AWAY_STATES = ("08", "53", "57P", _READ_ONLY_STATE)
 # PostgreSQL: insufficient privilege.
 _DENIED_STATE = "42501"
 # MySQL and MariaDB: access to a database, a table, a column, or a right of the server is denied.
@@ -58,6 +61,12 @@ def is_away(error: BaseException) -> bool:
         return str(state).startswith(_AWAY_STATES)
     text = str(original)
     return "SQL variables" not in text and "compound SELECT" not in text
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether this server takes no writes; another one may."""
+    original = _driver_error(error)
+    return _state(original) == _READ_ONLY_STATE or _code(original) in _READ_ONLY_CODES
 
 
 def is_denied(error: BaseException) -> bool:

@@ -46,10 +46,10 @@ def test_settings_are_read_as_celery_means_them() -> None:
         task_acks_late=True,
     )
 
-    @app.task(time_limit=90, name="slow")
+    @app.task(time_limit=90, name="slow", shared=False)
     def slow() -> None: ...
 
-    @app.task(name="plain")
+    @app.task(name="plain", shared=False)
     def plain() -> None: ...
 
     facts = asking.celery_of(app)
@@ -62,7 +62,7 @@ def test_one_task_without_a_limit_may_take_any_time() -> None:
     app = Celery("any", set_as_current=False)
     app.conf.task_time_limit = 20
 
-    @app.task(time_limit=90, name="slow")
+    @app.task(time_limit=90, name="slow", shared=False)
     def slow() -> None: ...
 
     assert asking.celery_of(app).longest_limit == 90

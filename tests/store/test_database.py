@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from polos.errors import StoreUnavailable
 from polos.model.records import SECOND
+from polos.model.settings import Settings
 from polos.store import database as database_module
 from polos.store.clock import now_micros
 from polos.store.database import Database
@@ -26,7 +27,7 @@ from polos.store.sql_store import SqlStore
 from polos.store.waking import lock
 from tests.store.scenes import new, now, row, running, step
 from tests.store.threads import errors, race
-from tests.support.servers import HOST, free_port
+from tests.support.servers import HOST, PostgresServer, free_port
 
 SECRET = "s3cret"
 
@@ -355,3 +356,30 @@ def test_a_commit_that_fails_leaves_sqlite_unlocked(sqlite_url: str) -> None:
         other.close()
     assert [row[0] for row in database.run(text("SELECT n FROM t"))] == [2, 2]
     database.close()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_server_that_was_the_primary_is_out_of_reach_and_left(
+    postgres_server: PostgresServer, kept: bool
+) -> None:
+    with postgres_server.fresh_database() as url:
+        store = SqlStore.open(Settings(database_url=url, auto_migrate=True))
+        name = store.database.engine.url.database
+
+        def writable(on: bool) -> None:
+            # Each connection has it from its beginning, as it has its server.
+            with postgres_server.connect() as connection:
+                value = "off" if on else "on"
+                connection.execute(
+                    f'ALTER DATABASE "{name}" SET default_transaction_read_only = {value}'
+                )
+
+        writable(False)
+        store.database.forget()
+        with store.one_connection() if kept else nullcontext():
+            with pytest.raises(StoreUnavailable, match="read-only transaction"):
+                store.start(new("late"))
+            writable(True)
+            store.start(new("late"))
+        assert store.get("late") is not None
+        store.close()

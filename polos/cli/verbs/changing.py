@@ -12,8 +12,10 @@ from polos.cli.choice import wants_json
 from polos.cli.exits import Code, Stopped, complain, wrong_calls
 from polos.cli.options import json_option, payload_option
 from polos.cli.output import print_json, say
-from polos.cli.target import target_of
+from polos.cli.target import Target, target_of
+from polos.client.unserved import unserved
 from polos.errors import ExecutionNotFound
+from polos.model.states import Status
 
 
 @click.command()
@@ -24,31 +26,50 @@ from polos.errors import ExecutionNotFound
     required=True,
     shell_complete=completions.open_execution_ids,
 )
+@click.option("--now", "at_once", is_flag=True, help="End them without their code cleaning up.")
 @json_option
 @click.pass_context
-def cancel(context: click.Context, execution_ids: tuple[str, ...]) -> None:
+def cancel(context: click.Context, execution_ids: tuple[str, ...], at_once: bool) -> None:
     """Cancel executions and their children.
 
     One that runs hears of it within seconds, and cleans up first; one that has ended stays as it
     is. The exit code is 3 where one of them is not there; the others are cancelled all the same.
+
+    --now is for those whose workflow no worker has any more. Their children are told as ever.
     """
-    client = target_of(context).client
+    target = target_of(context)
     items: list[dict[str, Any]] = []
     missing = False
     for id_ in execution_ids:
         try:
-            cancelled = client.cancel(id_)
+            cancelled, said = _cancelled(target, id_, at_once)
         except ExecutionNotFound as error:
             missing = True
             complain(Stopped(str(error)), machine=False)
             items.append({"id": id_, "cancelled": False, "error": str(error)})
             continue
         items.append({"id": id_, "cancelled": cancelled, "error": None})
-        say(context, f"{id_}  {'is cancelled' if cancelled else 'had ended already'}")
+        say(context, f"{id_}  {said}")
     if wants_json(context):
         print_json({"items": items})
     if missing:
         context.exit(int(Code.NOT_FOUND))
+
+
+def _cancelled(target: Target, id_: str, at_once: bool) -> tuple[bool, str]:
+    """Whether there was something to cancel, and what came of it."""
+    if at_once and not target.client.get(id_).status.ended:
+        target.bound.dispatcher.dispatch(target.store.revoke(id_))
+        found = target.client.get(id_).status is Status.CANCELLED
+    else:
+        found = target.client.cancel(id_)
+    if not found:
+        return False, "had ended already"
+    row = target.client.get(id_)
+    if row.status.ended:
+        return True, "is cancelled"
+    why = unserved(target.store, row, target.store.now())
+    return True, "is told to end" + (f"; {why}, or end it with --now" if why else "")
 
 
 @click.command()

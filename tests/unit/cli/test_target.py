@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,17 @@ from lazy_proj import app
 from polos import Polos
 polos = Polos(app)
 """
+
+
+@pytest.fixture(autouse=True)
+def _no_app_stays() -> Iterator[None]:
+    """What these commands import is no app of other tests, which call without naming one."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.endswith("_proj") and (bound := getattr(sys.modules.pop(name), "polos", None)):
+            bound.close()
+    gc.collect()  # what failed while it was made is part of circles
 
 
 def refused(*args: str) -> str:
