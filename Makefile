@@ -1,5 +1,7 @@
 # Python 3.11 to 3.14; another one than python3: make test PYTHON=python3.12
 PYTHON ?= python3
+# Of the tests. They wait more than they compute: this many keep two cores busy.
+PROCESSES ?= 3
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -13,7 +15,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 # Part of them: make test ARGS="tests/unit -k lease"
 test: $(INSTALLED)
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n $(PROCESSES) $(ARGS)
 
 # A crash at every boundary; `test` tries a slice of them.
 boundaries: $(INSTALLED)

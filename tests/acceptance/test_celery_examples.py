@@ -66,6 +66,9 @@ class Running:
     def drive(self) -> Program:
         """Call their tasks, and the workflow if it is there."""
         self.worker.wait_for(" ready.", _START_SECONDS)
+        self.flower.wait_for("Visit me at", _START_SECONDS)
+        # Of tasks that end before it listens Flower hears nothing.
+        until(self._is_heard_in_flower, 60)
         calls = [(it.task, it.args, it.retries, it.succeeds) for it in self._shape.calls]
         args = [self._shape.app, json.dumps(calls), *self._workflows]
         return self._run(drive.__file__, *args, name="drive")
@@ -108,6 +111,10 @@ class Running:
         succeeded = [state == "SUCCESS" for state in found]
         wanted = [call.succeeds for call in self._shape.calls]
         return succeeded if all(found) and succeeded == wanted else None
+
+    def _is_heard_in_flower(self) -> bool:
+        listed = json.loads(self.in_flower("/workers?json=1"))["data"]
+        return any(it["hostname"] == "worker@localhost" and it["status"] for it in listed)
 
     def _celery(self, command: str, *args: str) -> Program:
         return self._run("-m", "celery", "-A", self._shape.app, command, *args, name=command)
