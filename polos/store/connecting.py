@@ -139,15 +139,7 @@ def make_engine(url: URL, synchronous: str, connections: int) -> Engine:
     if backend in MYSQL:
         # Its servers close what has been idle for long, and some are told to do so soon.
         options["pool_recycle"] = _RECYCLED_SECONDS
-    try:
-        if url.get_dialect().is_async:
-            raise ConfigurationError(
-                f"{url.drivername} is a driver for asyncio only; {_driver_hint(url)}"
-            )
-        engine = create_engine(url, **options)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        hint = _driver_hint(url)
-        raise ConfigurationError(f"no driver for {url.drivername}: {error}; {hint}") from error
+    engine = _created(url, options)
     if backend == "sqlite":
         _prepare_sqlite(engine, synchronous)
     elif url.drivername == "postgresql+psycopg":
@@ -156,6 +148,18 @@ def make_engine(url: URL, synchronous: str, connections: int) -> Engine:
         _prepare_mysql(engine)
     _begin_in_words(engine, begin_words(backend))
     return engine
+
+
+def _created(url: URL, options: dict[str, Any]) -> Engine:
+    try:
+        if url.get_dialect().is_async:
+            raise ConfigurationError(
+                f"{url.drivername} is a driver for asyncio only; {_driver_hint(url)}"
+            )
+        return create_engine(url, **options)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        hint = _driver_hint(url)
+        raise ConfigurationError(f"no driver for {url.drivername}: {error}; {hint}") from error
 
 
 def _driver_hint(url: URL) -> str:
