@@ -14,8 +14,14 @@ from polos.binding.masking import mask_logs, masked_fields, shown_arguments
 NAMES = ("pin",)
 
 
+@pytest.fixture(autouse=True)
+def fresh_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apps of other tests may have set masks in this process."""
+    monkeypatch.setattr(masking, "_filter", masking._Masking())
+
+
 @pytest.fixture
-def said() -> Iterator[io.StringIO]:
+def said(fresh_filter: None) -> Iterator[io.StringIO]:
     """What loggers say, with the masks that a worker sets."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -29,7 +35,6 @@ def said() -> Iterator[io.StringIO]:
         logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
         logger.removeFilter(masking._filter)
-    masking._filter.names = frozenset()
 
 
 def test_what_celery_says_of_workflows_is_masked(said: io.StringIO) -> None:
