@@ -27,11 +27,15 @@ _programs = pytest.StashKey[list[Program]]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Acceptance tests come last."""
+    """Acceptance tests come last, and the longest of them first: none goes on alone at the end."""
     for item in items:
         if item.nodeid.startswith(_ACCEPTANCE):
             item.add_marker(pytest.mark.acceptance)
-    items.sort(key=lambda item: item.nodeid.startswith(_ACCEPTANCE))
+    items.sort(key=lambda item: (item.nodeid.startswith(_ACCEPTANCE), _is_short(item)))
+
+
+def _is_short(item: pytest.Item) -> bool:
+    return not item.nodeid.startswith("tests/chaos/")
 
 
 def pytest_configure() -> None:
@@ -67,7 +71,7 @@ class AcceptanceByFile(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> AcceptanceByFile:
-    """With ``-n 2`` the others are spread over the processes first."""
+    """With ``-n`` the others are spread over the processes first."""
     config.option.loadscopereorder = False  # else the largest group goes first
     return AcceptanceByFile(config, log)
 
