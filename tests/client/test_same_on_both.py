@@ -356,6 +356,8 @@ def test_pages_follow_one_another(both: Both) -> None:
             if cursor is None:
                 return found
 
+    for number in range(3):
+        run(both.direct.invoke("same_ship", Parcel(number=number)))
     assert len(compare(both, all_of_them)) > 4
 
 

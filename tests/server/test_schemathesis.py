@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +37,21 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         app = polos.bound.app
         with polos, ApiServer(app, url_prefix=request.param) as server, server.client() as http:
             yield Api(server, polos, http)
+
+
+@pytest.fixture(autouse=True)
+def one_parser_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 counts the depth of what it parses for all threads together.
+
+    Hypothesis parses, and so does a traceback of the worker; both at a time are a SystemError.
+    """
+    lock, parse = threading.RLock(), ast.parse
+
+    def locked(*args: Any, **options: Any) -> Any:
+        with lock:
+            return parse(*args, **options)
+
+    monkeypatch.setattr(ast, "parse", locked)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -149,7 +150,7 @@ def test_a_conflict_without_end_is_an_error_of_the_store(
     postgres_database: Database, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(database_module.time, "sleep", pauses.append)
+    monkeypatch.setattr(database_module, "time", SimpleNamespace(sleep=pauses.append))
     fail = text(f"DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '{state}'; END $$")
     with pytest.raises(StoreUnavailable, match="again"):
         postgres_database.transaction(lambda connection: connection.execute(fail))

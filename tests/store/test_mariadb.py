@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -134,7 +135,9 @@ def test_a_wait_for_a_lock_that_takes_too_long_is_tried_again(
 ) -> None:
     maria_store.start(new("one"))
     begun, calls = threading.Event(), []
-    monkeypatch.setattr(database_module.time, "sleep", lambda _: begun.set())
+    # Of this module alone: other threads sleep, too.
+    clock = SimpleNamespace(sleep=lambda _: begun.set())
+    monkeypatch.setattr(database_module, "time", clock)
 
     def holder(connection: Connection) -> None:
         lock(connection, "one")

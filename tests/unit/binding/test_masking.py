@@ -12,12 +12,15 @@ from polos.binding import masking
 from polos.binding.masking import mask_logs, masked_fields, shown_arguments
 
 NAMES = ("pin",)
+LOGGERS = ("celery.app.trace", "polos.execution", "shop")
 
 
 @pytest.fixture(autouse=True)
 def fresh_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Apps of other tests may have set masks in this process."""
     monkeypatch.setattr(masking, "_filter", masking._Masking())
+    for name in LOGGERS:
+        monkeypatch.setattr(logging.getLogger(name), "filters", [])
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def said(fresh_filter: None) -> Iterator[io.StringIO]:
     """What loggers say, with the masks that a worker sets."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    loggers = [logging.getLogger(name) for name in ("celery.app.trace", "polos.execution", "shop")]
+    loggers = list(map(logging.getLogger, LOGGERS))
     for logger in loggers:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
@@ -34,7 +37,6 @@ def said(fresh_filter: None) -> Iterator[io.StringIO]:
     for logger in loggers:
         logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
-        logger.removeFilter(masking._filter)
 
 
 def test_what_celery_says_of_workflows_is_masked(said: io.StringIO) -> None:
