@@ -23,6 +23,8 @@ from tests.support.servers import PostgresServer, RedisServer
 
 # Tests in these folders drive real workers, and are marked so without saying it.
 _ACCEPTANCE = ("tests/acceptance/", "tests/browser/", "tests/chaos/", "tests/pytest_celery/")
+# The tests of a file share what they start.
+_BY_FILE = (*_ACCEPTANCE, "tests/client/", "tests/flower/", "tests/server/")
 _programs = pytest.StashKey[list[Program]]()
 
 
@@ -59,21 +61,21 @@ def results_may_be_awaited() -> Iterator[None]:
         yield
 
 
-class AcceptanceByFile(LoadScopeScheduling):
-    """Acceptance tests file by file, a file's in one process, where they share what they start.
+class ByFile(LoadScopeScheduling):
+    """Some tests file by file, a file's in one process and in their order.
 
     Not ``--dist loadgroup``: from pytest 9.2 on, xdist 3.8 no longer sees the groups.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0] if nodeid.startswith(_ACCEPTANCE) else nodeid
+        return nodeid.partition("::")[0] if nodeid.startswith(_BY_FILE) else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> AcceptanceByFile:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     """With ``-n`` the others are spread over the processes first."""
     config.option.loadscopereorder = False  # else the largest group goes first
-    return AcceptanceByFile(config, log)
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
