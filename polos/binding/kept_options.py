@@ -14,7 +14,7 @@ from uuid import NAMESPACE_OID, uuid5
 from kombu.utils.json import dumps, loads
 
 from polos.binding.message_check import check_options, is_custom
-from polos.definition.names import MAX_PRIORITY
+from polos.definition.names import is_priority
 from polos.errors import CodecError
 from polos.model.records import Execution
 
@@ -123,4 +123,4 @@ def message_options(data: bytes | None) -> dict[str, Any]:
 
 def known_priority(value: Any) -> int | None:
     """A priority as a broker and a column take it; None for anything else."""
-    return value if type(value) is int and 0 <= value <= MAX_PRIORITY else None
+    return value if is_priority(value) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from polos.errors import ExecutionNotFound
 from polos.model.settings import LONGEST_SECONDS
@@ -123,15 +123,20 @@ def check_seconds(name: str, value: float | None) -> float | None:
     return value
 
 
+def is_priority(value: Any) -> TypeGuard[int]:
+    """Whether a broker and a column take it as a priority."""
+    return type(value) is int and 0 <= value <= MAX_PRIORITY
+
+
 def check_priority(name: str, value: Any) -> int | None:
     """The priority of messages, unchanged.
 
     Raises:
         ValueError: it is none that every broker takes.
     """
-    if value is not None and not (type(value) is int and 0 <= value <= MAX_PRIORITY):
-        raise ValueError(f"{name} is {value!r}; pass a whole number from 0 to {MAX_PRIORITY}")
-    return value
+    if value is None or is_priority(value):
+        return value
+    raise ValueError(f"{name} is {value!r}; pass a whole number from 0 to {MAX_PRIORITY}")
 
 
 def check_wait(timeout: Any) -> None:

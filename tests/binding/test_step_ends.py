@@ -132,10 +132,12 @@ def test_an_end_is_recorded_before_its_message_is_acknowledged(site: Site) -> No
     assert decode(ended.result) == {"paid": True}
 
 
-def test_an_error_is_recorded_before_its_message_is_acknowledged(site: Site) -> None:
-    def refuse() -> None:
-        raise ValueError("no money")
+def refuse() -> None:
+    """What a task does that fails."""
+    raise ValueError("no money")
 
+
+def test_an_error_is_recorded_before_its_message_is_acknowledged(site: Site) -> None:
     site.result = refuse
     id_ = site.start()
     site.run(id_)
@@ -151,9 +153,6 @@ def test_an_error_is_recorded_before_its_message_is_acknowledged(site: Site) -> 
 def test_while_the_database_is_away_a_message_tells_of_it(
     site: Site, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
-    def refuse() -> None:
-        raise ValueError("no money")
-
     site.result = refuse if fails else site.result
     id_ = site.start()
     site.run(id_)
@@ -186,9 +185,6 @@ def fails_at_first(times: int, error: Exception, whole: Callable[..., Any]) -> C
 def test_while_both_are_away_it_waits_for_the_first_that_is_back(
     site: Site, monkeypatch: pytest.MonkeyPatch, fails: bool, database: int, broker: int
 ) -> None:
-    def refuse() -> None:
-        raise ValueError("no money")
-
     site.result = refuse if fails else site.result
     id_ = site.start()
     site.run(id_)
@@ -248,9 +244,6 @@ def test_a_worker_of_another_database_hands_it_on(site: Site, other: Site) -> No
 def test_an_eager_task_runs_in_place(
     sqlite_url: str, project: str, fails: bool, propagates: bool
 ) -> None:
-    def refuse() -> None:
-        raise ValueError("no money")
-
     site = Site(sqlite_url, project, task_always_eager=True, task_eager_propagates=propagates)
     site.result = refuse if fails else site.result
     ended = site.run(site.start())
